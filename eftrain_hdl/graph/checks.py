@@ -1,0 +1,45 @@
+"""Argument checks that the layer classes share. ``owner`` is the class name that the messages start with."""
+
+import math
+import operator
+from typing import Any
+
+from .errors import GraphError
+
+Pair = tuple[int, int]
+
+
+def integer(owner: str, name: str, value: Any, minimum: int) -> int:
+    """``value`` as an int. Raises TypeError unless it is an integer (bool is not), GraphError below ``minimum``."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {name}={value!r}: expected an int") from None
+    if number < minimum:
+        raise GraphError(f"{owner}: {name}={value!r}: must be at least {minimum}")
+    return number
+
+
+def pair(owner: str, name: str, value: Any, minimum: int) -> Pair:
+    """``value`` as (height, width): an int stands for both. Raises as `integer` does."""
+    if not isinstance(value, (tuple, list)):
+        value = (value, value)
+    if len(value) != 2:
+        raise TypeError(f"{owner}: {name}={value!r}: expected an int or a pair (height, width) of ints")
+    height, width = (integer(owner, name, side, minimum) for side in value)
+    return height, width
+
+
+def rate(owner: str, name: str, value: Any) -> float:
+    """``value`` as a float. Raises TypeError unless it is a real number, GraphError unless finite and >= 0."""
+    try:
+        if isinstance(value, (bool, str)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name}={value!r}: expected a number") from None
+    if not math.isfinite(number) or number < 0:
+        raise GraphError(f"{owner}: {name}={value!r}: must be finite and not negative")
+    return number

@@ -1,0 +1,43 @@
+"""Values for a network's parameters: PyTorch's default initialisation, and the check of values from elsewhere."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import GraphError
+from .sequential import Sequential
+
+
+def initial_parameters(model: Sequential, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Fresh float32 parameters by name, the same for the same ``model`` and ``seed``.
+
+    Weights and biases are uniform in +-1/sqrt(fan_in): what PyTorch's Kaiming initialisation with a = sqrt(5) comes to
+    for Conv2d and Linear.
+    """
+    generator = np.random.default_rng(seed)
+    values = {}
+    for node in model:
+        shapes = node.parameter_shapes()
+        if not shapes:
+            continue
+        bound = 1 / math.sqrt(math.prod(shapes[f"{node.name}.weight"][1:]))
+        for name, shape in shapes.items():
+            values[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
+    return values
+
+
+def check_parameters(model: Sequential, parameters: Mapping[str, NDArray[Any]]) -> None:
+    """Raise GraphError unless ``parameters`` has exactly the names and shapes that ``model`` needs."""
+    expected = model.parameter_shapes()
+    missing = [name for name in expected if name not in parameters]
+    if missing:
+        raise GraphError(f"parameters: missing {', '.join(missing)}")
+    unknown = [name for name in parameters if name not in expected]
+    if unknown:
+        raise GraphError(f"parameters: the network has no {', '.join(unknown)}")
+    for name, shape in expected.items():
+        if np.shape(parameters[name]) != shape:
+            raise GraphError(f"parameters: {name} has shape {np.shape(parameters[name])}: expected {shape}")

@@ -1,0 +1,96 @@
+"""A chain of layers with every shape known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .checks import integer
+from .errors import GraphError
+from .layers import Layer, Shape
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer in its place in the network.
+
+    ``index`` counts from 0 and ``name`` is what PyTorch's Sequential calls it ('0', '1', ...); the shapes leave the
+    batch out.
+    """
+
+    index: int
+    name: str
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+
+    def __str__(self) -> str:
+        """How error messages and tables name the layer: ``layer 2 (MaxPool2d)``."""
+        return f"layer {self.index} ({type(self.layer).__name__})"
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        """Shapes of the layer's parameters by their name in the network ('0.weight', '0.bias')."""
+        return {f"{self.name}.{short}": shape for short, shape in self.layer.parameter_shapes().items()}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Sequential:
+    """Layers one after another, on inputs of ``input_shape``: (channels, height, width) or (features,).
+
+    Iterating yields the `Node` of every layer, ``model[i]`` one of them.
+    Raises TypeError for anything that is not a layer or a shape, and GraphError, naming the layer's index, class and
+    parameter, where a layer cannot take what the one before it delivers.
+    """
+
+    nodes: tuple[Node, ...]
+    input_shape: Shape
+
+    def __init__(self, *layers: Layer, input_shape: Shape) -> None:
+        if not layers:
+            raise GraphError("Sequential: needs at least one layer")
+        shape = _checked_input_shape(input_shape)
+        object.__setattr__(self, "input_shape", shape)
+        nodes = []
+        for index, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layer {index}: expected a layer such as ReLU(), got {layer!r}")
+            try:
+                output_shape = layer.output_shape(shape)
+            except GraphError as error:
+                raise GraphError(f"layer {index} ({type(layer).__name__}): {error}") from None
+            nodes.append(Node(index, str(index), layer, shape, output_shape))
+            shape = output_shape
+        object.__setattr__(self, "nodes", tuple(nodes))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers as they were given."""
+        return tuple(node.layer for node in self.nodes)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of what the last layer delivers, without the batch."""
+        return self.nodes[-1].output_shape
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        """Shapes of all parameters by name ('0.weight', '0.bias', ...), in the order of PyTorch's state dict."""
+        return {name: shape for node in self.nodes for name, shape in node.parameter_shapes().items()}
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    def __repr__(self) -> str:
+        layers = ", ".join(repr(layer) for layer in self.layers)
+        return f"Sequential({layers}, input_shape={self.input_shape})"
+
+
+def _checked_input_shape(input_shape: Shape) -> Shape:
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 3):
+        raise TypeError(
+            f"Sequential: input_shape={input_shape!r}: expected (channels, height, width) or (features,), no batch"
+        )
+    return tuple(integer("Sequential", "input_shape", size, 1) for size in input_shape)

@@ -1,0 +1,355 @@
+"""Instruction set: the one source of truth for encodings and for what every instruction does.
+
+A program is a sequence of instructions in DRAM, fetched from the first to END. An instruction is a whole number of
+32-bit words, its length fixed by its opcode. Word 0 holds the opcode, word 1 the token masks. Fields follow in
+the order of the tables below, least significant bits first; a field never straddles two words.
+
+**Units and order.** Every instruction belongs to one unit: LOAD_X, LOAD_A, COMPUTE, VECTOR, STORE_0, STORE_1 or the
+command processor (BARRIER, END). A unit executes its own instructions in program order; units run beside each other. An
+instruction starts when each semaphore in its ``wait`` mask is above zero; it takes one from each. When its effect
+is complete (data in the buffer, in the accumulators, accepted by memory) it adds one to each semaphore in its ``post`` mask.
+A program must be so ordered that every wait is satisfied by posts of earlier instructions: executing
+it strictly in order, one instruction at a time, is then legal and gives the same DRAM contents.
+
+**Nests.** Addresses come from loop nests. A nest has levels 0 (innermost) upwards, each with a count (at least 1), and for every quantity
+a *step* per level: what is added when that level advances and all lower levels wrap to zero. With strides (what one increment of
+index ``k`` is worth) ``step[k] = stride[k] - sum((count[j] - 1) * stride[j] for j < k)``. :func:`steps` and :func:`strides` convert.
+All on-chip quantities wrap modulo 2**bits of their field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = [
+    "Field", "Instruction", "InstructionFormat", "Opcode", "Unit", "Target", "Semaphore", "FORMATS", "NO_INDEX",
+    "SEMAPHORES", "INDEX_ROW", "INSTRUCTION_ALIGNMENT", "assemble", "disassemble", "steps", "strides",
+]
+
+SEMAPHORES = 16
+SEMAPHORE_MAX = 255
+INSTRUCTION_ALIGNMENT = 64
+"""Bytes; a program starts at a multiple of this."""
+NO_INDEX = 0xFFFF_FFFF
+"""Pooling index that matches no position: the gradient of a window whose maximum ReLU cut off."""
+INDEX_ROW = 256
+"""A pooling index is ``row_in_window * INDEX_ROW + column_in_window``."""
+
+
+class Unit(IntEnum):
+    """Who executes an instruction. The order is that of the per-unit registers."""
+
+    COMMAND = 0
+    LOAD_X = 1
+    LOAD_A = 2
+    COMPUTE = 3
+    VECTOR = 4
+    STORE_0 = 5
+    STORE_1 = 6
+
+
+class Opcode(IntEnum):
+    """Bits 7:0 of word 0. Zero is invalid, so that fetching cleared memory stops at once."""
+
+    END = 0x01
+    BARRIER = 0x02
+    LOAD_X = 0x10
+    LOAD_A = 0x11
+    COMPUTE = 0x20
+    VECTOR = 0x30
+    STORE_0 = 0x40
+    STORE_1 = 0x41
+
+
+class Target(IntEnum):
+    """On-chip memory that a load fills. STREAMING only for LOAD_X, the others only for LOAD_A."""
+
+    STREAMING = 0
+    STATIONARY = 1
+    OPERAND_A = 2
+    OPERAND_B = 3
+    OPERAND_C = 4
+
+
+class Semaphore(IntEnum):
+    """Who waits for whom. Compiler convention; the hardware treats all semaphores alike."""
+
+    X_READY = 0
+    X_FREE = 1
+    A_READY = 2
+    A_FREE = 3
+    OPERANDS_READY = 4
+    OPERANDS_FREE = 5
+    ACCUMULATORS_READY = 6
+    ACCUMULATORS_FREE = 7
+    STORED_0_X = 8
+    STORED_0_A = 9
+    STORED_1_A = 10
+    A_FREE_VECTOR = 11
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of an instruction: name, width in bits (at most 32), signedness and meaning."""
+
+    name: str
+    bits: int
+    signed: bool = False
+    doc: str = ""
+
+
+def _levels(prefix: str, levels: int, quantities: Sequence[tuple[str, int]], doc: str) -> list[Field]:
+    """Counts, then a step per quantity and level."""
+    out = [Field(f"{prefix}{k}_count", 16, False, f"{doc}, level {k}: count") for k in range(levels)]
+    for name, bits in quantities:
+        out += [Field(f"{prefix}{k}_{name}", bits, True, f"{doc}, level {k}: step of {name}") for k in range(levels)]
+    return out
+
+
+_TRANSFER = [
+    Field("address_low", 32, False, "DRAM byte address of the first run, bits 31:0; a multiple of the beat"),
+    Field("address_high", 32, False, "DRAM byte address, bits 63:32"),
+    Field("run", 32, False, "beats of one contiguous run, 1 to 2**24 - 1"),
+    Field("count1", 16, False, "runs of the innermost repetition"),
+    Field("count2", 16, False, "repetitions"),
+    Field("count3", 16, False, "repetitions"),
+    Field("reserved", 16, False, "zero"),
+    Field("stride1", 32, True, "bytes from run to run; plain strides from the start of each level, not steps"),
+    Field("stride2", 32, True, "bytes per repetition at level 2"),
+    Field("stride3", 32, True, "bytes per repetition at level 3"),
+]
+
+_LOAD = _TRANSFER + [
+    Field("target", 4, False, "Target"),
+    Field("planar", 1, False, "STREAMING only: addresses are elements, one item is a beat of consecutive elements"),
+    Field("base", 24, True, "on-chip address of the origin"),
+    Field("x_count", 16, False, "items per x sweep"),
+    Field("y_count", 16, False, "x sweeps per y sweep"),
+    Field("z_count", 16, False, "y sweeps per z sweep; w is unbounded"),
+    Field("x_phases", 8, False, "x stride phases, 1 to 255"),
+    Field("x_phase", 8, False, "phase of the first item of every x sweep"),
+    Field("y_phases", 8, False, "y stride phases"),
+    Field("y_phase", 8, False, "phase of the first x sweep of every y sweep"),
+    Field("x_stride", 24, True, "on-chip address per whole turn of the x phases"),
+    Field("x_phase_stride", 24, True, "on-chip address per x phase"),
+    Field("y_stride", 24, True, "on-chip address per whole turn of the y phases"),
+    Field("y_phase_stride", 24, True, "on-chip address per y phase"),
+    Field("z_stride", 24, True, "on-chip address per z"),
+    Field("w_stride", 24, True, "on-chip address per w"),
+]
+
+COMPUTE_BLOCK_QUANTITIES = (("a", 24), ("v", 24), ("row", 16), ("col", 16), ("acc", 16))
+COMPUTE_STREAM_QUANTITIES = (("v", 24), ("row", 16), ("col", 16), ("lane", 8), ("acc", 16))
+COMPUTE_LANE_QUANTITIES = (("v", 24), ("row", 16), ("col", 16))
+
+_COMPUTE = [
+    Field("transposed", 1, False, "stationary rows are lanes of the buffer, not addresses"),
+    Field("planar", 1, False, "v is an element address in the streaming buffer, not a vector address"),
+    Field("init", 1, False, "the first block of every b3 index overwrites the accumulators instead of adding"),
+    Field("lanes_per_block", 1, False, "the lane table moves on by `lanes` entries per block (pixel vectors)"),
+    Field("ones", 1, False, "each block ends with one extra vector: 1.0 in the valid lanes"),
+    Field("bank", 1, False, "accumulator bank"),
+    Field("a_rows", 16, False, "rows that exist, 1 to Tm; the others get zeros"),
+    Field("a_base", 24, True, "stationary address of the first block"),
+    Field("a_lane", 8, False, "transposed: buffer lane of row 0"),
+    Field("a_tile", 24, True, "stationary address from one group of `lanes` rows to the next (rows > lanes)"),
+    Field("v_base", 24, True, "streaming address"),
+    Field("row_base", 16, True, "row coordinate of the first vector"),
+    Field("col_base", 16, True, "column coordinate of the first vector"),
+    Field("acc_base", 16, True, "accumulator word"),
+    Field("lane_base", 8, True, "buffer lane read by pixel vectors"),
+    Field("row_limit", 16, False, "a lane counts only where 0 <= row < row_limit"),
+    Field("col_limit", 16, False, "and 0 <= column < col_limit"),
+    Field("ones_acc", 16, True, "accumulator word of the extra vector, added to the block's acc"),
+    Field("lanes_total", 32, False, "entries of the lane table that exist (pixels of the tile, or lanes), 24 bits"),
+    *_levels("b", 4, COMPUTE_BLOCK_QUANTITIES, "block nest"),
+    *_levels("s", 4, COMPUTE_STREAM_QUANTITIES, "stream nest"),
+    *_levels("l", 2, (), "lane nest"),
+    *[Field(f"l{k}_{q}", bits, True, f"lane nest, level {k}: step of {q}")
+      for q, bits in COMPUTE_LANE_QUANTITIES for k in range(3)],
+]
+
+VECTOR_LEVELS = 6
+VECTOR_QUANTITIES = (
+    ("acc", 16), ("group", 8), ("a", 16), ("b", 16), ("c", 16), ("row", 16), ("col", 16), ("index", 16),
+    ("y", 16), ("x", 16),
+)
+
+_VECTOR = [
+    Field("source", 1, False, "primary source: 0 accumulators, 1 operand memory C"),
+    Field("bank", 1, False, "accumulator bank"),
+    Field("mask_a", 1, False, "zero where operand A is not above zero"),
+    Field("match_a", 1, False, "zero where operand A, as an integer, is not the index"),
+    Field("add_a", 1, False, "add scale_a * operand A"),
+    Field("scale_a", 1, False, "0: 1.0, 1: the WEIGHT_DECAY register"),
+    Field("add_b", 1, False, "add scale_b * operand B"),
+    Field("scale_b", 1, False, "0: 1.0, 1: the MOMENTUM register"),
+    Field("relu", 1, False, "negative values become zero"),
+    Field("reduce", 1, False, "maximum over levels 0 and 1 of the nest, with its index"),
+    Field("gate", 1, False, "reduce: write NO_INDEX where the maximum is not above zero"),
+    Field("sgd", 1, False, "output 0 is operand A - LEARNING_RATE * value, output 1 the value"),
+    Field("emit_0", 1, False, "send output 0 (the value) to STORE_0"),
+    Field("emit_1", 1, False, "send output 1 (reduce: the index; sgd: the value) to STORE_1"),
+    Field("acc_base", 16, True, "accumulator word"),
+    Field("group_base", 8, True, "group of vector_lanes rows"),
+    Field("a_base", 16, True, "operand A beat"),
+    Field("b_base", 16, True, "operand B beat"),
+    Field("c_base", 16, True, "operand C beat"),
+    Field("row_base", 16, True, "row coordinate"),
+    Field("col_base", 16, True, "column coordinate"),
+    Field("index_base", 16, True, "pooling index"),
+    Field("y_base", 16, True, "output row"),
+    Field("x_base", 16, True, "output column"),
+    Field("row_limit", 16, False, "outside 0 <= row < row_limit the element counts as absent"),
+    Field("col_limit", 16, False, "outside 0 <= col < col_limit the element counts as absent"),
+    Field("y_limit", 16, False, "nothing is sent where not 0 <= y < y_limit"),
+    Field("x_limit", 16, False, "nothing is sent where not 0 <= x < x_limit"),
+    *_levels("n", VECTOR_LEVELS, VECTOR_QUANTITIES, "nest"),
+]
+
+_HEADER = [
+    Field("opcode", 8, False, "Opcode"),
+    Field("length", 8, False, "words of the instruction; must be what the opcode says"),
+    Field("tag", 16, False, "free for the compiler; reported on error"),
+    Field("wait", SEMAPHORES, False, "semaphores taken before the start"),
+    Field("post", SEMAPHORES, False, "semaphores given at the end"),
+]
+
+
+@dataclass(frozen=True)
+class InstructionFormat:
+    """Encoding of one opcode: its unit, its fields with their place, and its length in words."""
+
+    opcode: Opcode
+    unit: Unit
+    fields: tuple[Field, ...]
+    places: Mapping[str, tuple[int, int]]
+    words: int
+
+    @classmethod
+    def build(cls, opcode: Opcode, unit: Unit, body: Sequence[Field]) -> InstructionFormat:
+        places: dict[str, tuple[int, int]] = {}
+        word = bit = 0
+        for field in (*_HEADER, *body):
+            if bit + field.bits > 32:
+                word, bit = word + 1, 0
+            places[field.name] = (word, bit)
+            bit += field.bits
+        return cls(opcode, unit, (*_HEADER, *body), places, word + (bit > 0))
+
+
+FORMATS: Mapping[Opcode, InstructionFormat] = {
+    opcode: InstructionFormat.build(opcode, unit, body)
+    for opcode, unit, body in (
+        (Opcode.END, Unit.COMMAND, []),
+        (Opcode.BARRIER, Unit.COMMAND, []),
+        (Opcode.LOAD_X, Unit.LOAD_X, _LOAD),
+        (Opcode.LOAD_A, Unit.LOAD_A, _LOAD),
+        (Opcode.COMPUTE, Unit.COMPUTE, _COMPUTE),
+        (Opcode.VECTOR, Unit.VECTOR, _VECTOR),
+        (Opcode.STORE_0, Unit.STORE_0, _TRANSFER),
+        (Opcode.STORE_1, Unit.STORE_1, _TRANSFER),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: its opcode and the fields that are not zero."""
+
+    opcode: Opcode
+    values: Mapping[str, int]
+
+    @property
+    def format(self) -> InstructionFormat:
+        return FORMATS[self.opcode]
+
+    def __getitem__(self, name: str) -> int:
+        if name not in self.format.places:
+            raise KeyError(f"{self.opcode.name} has no field {name!r}")
+        return self.values.get(name, 0)
+
+    @property
+    def address(self) -> int:
+        """DRAM byte address of a load or store."""
+        return self["address_low"] | self["address_high"] << 32
+
+    def encode(self) -> list[int]:
+        """Words of the instruction.
+
+        Raises
+        ------
+        ValueError
+            If a field does not exist or its value does not fit; the message names opcode, field and value.
+        """
+        layout = self.format
+        unknown = set(self.values) - set(layout.places)
+        if unknown:
+            raise ValueError(f"{self.opcode.name} has no field {sorted(unknown)[0]!r}")
+        words = [0] * layout.words
+        given = {**self.values, "opcode": int(self.opcode), "length": layout.words}
+        for field in layout.fields:
+            value = int(given.get(field.name, 0))
+            low = -(1 << (field.bits - 1)) if field.signed else 0
+            high = (1 << (field.bits - field.signed)) - 1
+            if not low <= value <= high:
+                raise ValueError(f"{self.opcode.name}.{field.name} must be {low} to {high}, not {value}")
+            word, bit = layout.places[field.name]
+            words[word] |= (value & ((1 << field.bits) - 1)) << bit
+        return words
+
+
+def assemble(program: Sequence[Instruction]) -> np.ndarray:
+    """Encode a program as an array of uint32."""
+    return np.array([word for instruction in program for word in instruction.encode()], dtype=np.uint32)
+
+
+def disassemble(words: np.ndarray) -> list[Instruction]:
+    """Decode instructions up to and including END.
+
+    Raises
+    ------
+    ValueError
+        On an unknown opcode, a wrong length or a program that does not end; names the word index.
+    """
+    program: list[Instruction] = []
+    at = 0
+    while at < len(words):
+        head = int(words[at])
+        try:
+            layout = FORMATS[Opcode(head & 0xFF)]
+        except ValueError:
+            raise ValueError(f"word {at}: bad opcode {head & 0xFF:#04x}") from None
+        if head >> 8 & 0xFF != layout.words:
+            raise ValueError(f"word {at}: {layout.opcode.name} has {layout.words} words, not {head >> 8 & 0xFF}")
+        if at + layout.words > len(words):
+            break
+        values = {}
+        for field in layout.fields:
+            word, bit = layout.places[field.name]
+            value = int(words[at + word]) >> bit & ((1 << field.bits) - 1)
+            if field.signed and value >> (field.bits - 1):
+                value -= 1 << field.bits
+            values[field.name] = value
+        program.append(Instruction(layout.opcode, values))
+        if layout.opcode is Opcode.END:
+            return program
+        at += layout.words
+    raise ValueError(f"word {at}: the program has no END")
+
+
+def steps(counts: Sequence[int], stride: Sequence[int]) -> list[int]:
+    """Steps of a nest from its strides, level 0 first."""
+    return [stride[k] - sum((counts[j] - 1) * stride[j] for j in range(k)) for k in range(len(stride))]
+
+
+def strides(counts: Sequence[int], step: Sequence[int]) -> list[int]:
+    """Strides of a nest from its steps: the inverse of :func:`steps`."""
+    out: list[int] = []
+    for k, value in enumerate(step):
+        out.append(value + sum((counts[j] - 1) * out[j] for j in range(k)))
+    return out

@@ -1,0 +1,7 @@
+"""What the golden model calls an array."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]

@@ -1,0 +1,57 @@
+"""Float formats and the bit-exact NumPy arithmetic that the gateware is held to."""
+
+from .dot import (
+    MAX_LANES,
+    MAX_WINDOW,
+    MIN_WINDOW,
+    check_lanes,
+    check_window,
+    default_window,
+    fused_dot,
+    fused_dot_elements,
+    fused_dot_matrix,
+)
+from .formats import (
+    BF16,
+    CANONICAL_NAN,
+    FP16,
+    FP32,
+    TF32,
+    FloatFormat,
+    flush_subnormals,
+    from_bits,
+    is_representable,
+    round_to_format,
+    to_bits,
+)
+from .scalar import Flags, float_add, float_add_elements, float_max, float_mul, float_mul_elements, greater
+
+__all__ = [
+    "BF16",
+    "CANONICAL_NAN",
+    "FP16",
+    "FP32",
+    "MAX_LANES",
+    "MAX_WINDOW",
+    "MIN_WINDOW",
+    "TF32",
+    "Flags",
+    "FloatFormat",
+    "check_lanes",
+    "check_window",
+    "default_window",
+    "float_add",
+    "float_add_elements",
+    "float_max",
+    "float_mul",
+    "float_mul_elements",
+    "flush_subnormals",
+    "from_bits",
+    "fused_dot",
+    "fused_dot_elements",
+    "fused_dot_matrix",
+    "greater",
+    "is_representable",
+    "round_to_format",
+    "to_bits",
+]

@@ -1,0 +1,1 @@
+"""AXI4 managers, arbiters and the AXI4-Lite register bank."""

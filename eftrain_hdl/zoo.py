@@ -8,8 +8,10 @@ from .graph import Conv2d, Flatten, GraphError, Layer, Linear, MaxPool2d, ReLU, 
 def lenet(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
     """A small LeNet: two 3x3 convolutions (8 and 16 channels), each with ReLU and 2x2 pooling, two linear layers.
 
-    Takes any (channels, height, width) from 4x4 up; GraphError below. On 'digits' with batches of 16, SGD(lr=0.1,
-    momentum=0.9) passes 90 % test accuracy in well under 60 steps.
+    Takes any (channels, height, width) from 4x4 up; GraphError below.
+    'digits', batches of 16, SGD(lr=0.02, momentum=0.9), float32 golden steps, seeds 0 to 9: after 270 steps (three
+    epochs) test accuracy is 91.4 % at worst, 94.4 % in the median; after 60 steps only 50 % in the median. The default
+    initialisation of four layers starts slowly; `shallow` is the network for short runs.
     """
     channels, height, width = _map_input("lenet", input_shape, 4)
     return Sequential(
@@ -20,9 +22,27 @@ def lenet(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
         ReLU(),
         MaxPool2d(2),
         Flatten(),
-        Linear(16 * (height // 4) * (width // 4), 32),
+        Linear(16 * (height // 4) * (width // 4), 64),
         ReLU(),
-        Linear(32, classes),
+        Linear(64, classes),
+        input_shape=input_shape,
+    )
+
+
+def shallow(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
+    """One 3x3 convolution (16 channels) with ReLU and 2x2 pooling, one linear layer: learns 'digits' in few steps.
+
+    Takes any (channels, height, width) from 2x2 up; GraphError below.
+    'digits', batches of 16, SGD(lr=0.05, momentum=0.9), float32 golden steps, seeds 0 to 9: after 60 steps test
+    accuracy is 91.4 % at worst, 95.1 % in the median.
+    """
+    channels, height, width = _map_input("shallow", input_shape, 2)
+    return Sequential(
+        Conv2d(channels, 16, 3, padding=1),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(16 * (height // 2) * (width // 2), classes),
         input_shape=input_shape,
     )
 
@@ -42,7 +62,7 @@ def cifar_1x(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
     return Sequential(*layers, input_shape=input_shape)
 
 
-models: dict[str, Callable[[Shape, int], Sequential]] = {"lenet": lenet, "1x": cifar_1x}
+models: dict[str, Callable[[Shape, int], Sequential]] = {"shallow": shallow, "lenet": lenet, "1x": cifar_1x}
 
 
 def _map_input(name: str, input_shape: Shape, smallest: int) -> tuple[int, int, int]:

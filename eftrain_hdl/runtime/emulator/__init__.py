@@ -1,0 +1,5 @@
+"""Bit-exact NumPy emulator of the accelerator."""
+
+from .device import EmulatorDevice
+
+__all__ = ["EmulatorDevice"]

@@ -1,0 +1,179 @@
+"""The emulator as a device."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import INSTRUCTION_ALIGNMENT, SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode
+from eftrain_hdl.numerics import Flags
+from eftrain_hdl.registers import ErrorCode, Unit
+from eftrain_hdl.runtime.device import Device, RunResult
+from eftrain_hdl.runtime.errors import DeviceError
+
+from .compute import ComputePlan, compute, plan_compute
+from .program import Plan, Program
+from .state import Fault, State
+from .transfer import LoadPlan, Runs, load, plan_load, plan_store, store
+from .vector import VectorPlan, plan_vector, vector
+
+__all__ = ["EmulatorDevice"]
+
+_PROGRAMS = 8
+"""Decoded programs that are kept."""
+
+
+class EmulatorDevice(Device):
+    """Executes programs with the bits of the hardware, strictly in program order and without a clock.
+
+    ``docs/execution.md`` is the contract. Besides the errors that hardware reports, the emulator refuses what hardware
+    would silently do otherwise than the program means: see "Errors" there.
+
+    Counters of a run: ``MAC_CYCLES`` (vectors streamed) and the beats of the load and store units.
+
+    Parameters
+    ----------
+    config : Config
+        Sizes of the accelerator.
+    memory_bytes : int
+        Size of the DRAM, which starts as zeros.
+    window_base : int
+        Address of its first byte, a multiple of the beat.
+
+    Raises
+    ------
+    ValueError
+        If the memory is empty, not aligned or ends above the address space.
+    """
+
+    def __init__(self, config: Config, memory_bytes: int = 1 << 26, window_base: int = 0):
+        if memory_bytes < 1 or window_base < 0 or window_base + memory_bytes > 1 << config.address_width:
+            raise ValueError(f"{memory_bytes} bytes at {window_base:#x} do not fit {config.address_width} address bits")
+        if window_base % config.beat_bytes:
+            raise ValueError(f"window_base {window_base:#x} is no multiple of {config.beat_bytes}")
+        self.config = config
+        self.window_base = window_base
+        self.window_limit = window_base + memory_bytes
+        self.state = State(config, memory_bytes, window_base)
+        self._error: DeviceError | None = None
+        self._semaphores = [0] * SEMAPHORES
+        self._programs: OrderedDict[tuple[int, bytes], Program] = OrderedDict()
+
+    def write(self, address: int, array: np.ndarray) -> None:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self.check_range(address, data.size)
+        self.state.dram[address - self.window_base:][:data.size] = data
+
+    def read(self, address: int, nbytes: int) -> NDArray[np.uint8]:
+        self.check_range(address, nbytes)
+        return self.state.dram[address - self.window_base:][:nbytes].copy()
+
+    def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
+        self.state.scalars[:] = learning_rate, weight_decay, momentum
+
+    def flags(self) -> dict[str, bool]:
+        return {"overflow": bool(self.state.flags.overflow), "invalid": bool(self.state.flags.invalid)}
+
+    def clear_flags(self) -> None:
+        self.state.flags = Flags()
+
+    def reset(self) -> None:
+        self._error = None
+        for queue in self.state.queues:
+            queue.clear()
+
+    def run(self, program_address: int, program_bytes: int) -> RunResult:
+        if self._error is not None:
+            error = self._error
+            raise DeviceError(error.code, error.unit, error.address, error.instruction,
+                              f"the device needs a reset after: {error.detail}") from error
+        self.state.counters.clear()
+        self._semaphores = [0] * SEMAPHORES
+        index, unit = 0, Unit.COMMAND
+        try:
+            program = self._fetch(program_address, program_bytes)
+            for instruction, key in zip(program.instructions, program.keys, strict=True):
+                unit = Unit(instruction.format.unit)
+                self._take(instruction)
+                self._execute(program, instruction, key)
+                self._give(instruction)
+                index += 1
+            if program.fault is not None:
+                unit = Unit.COMMAND
+                raise program.fault
+        except Fault as fault:
+            self._error = DeviceError(fault.code, unit, fault.address, index, fault.detail)
+            raise self._error from None
+        return RunResult(None, dict(self.state.counters))
+
+    def _fetch(self, address: int, nbytes: int) -> Program:
+        if address % INSTRUCTION_ALIGNMENT:
+            raise Fault(ErrorCode.UNALIGNED, f"the program is not at a multiple of {INSTRUCTION_ALIGNMENT}", address)
+        if address < self.window_base or address + nbytes > self.window_limit:
+            raise Fault(ErrorCode.OUT_OF_WINDOW, f"the program of {nbytes} bytes is not in memory", address)
+        data = self.state.dram[address - self.window_base:][:nbytes // 4 * 4]
+        key = address, data.tobytes()
+        program = self._programs.pop(key, None) or Program(data.view(np.uint32), address)
+        self._programs[key] = program
+        if len(self._programs) > _PROGRAMS:
+            self._programs.popitem(last=False)
+        return program
+
+    def _take(self, instruction: Instruction) -> None:
+        for k in range(SEMAPHORES):
+            if instruction["wait"] >> k & 1:
+                if self._semaphores[k] == 0:
+                    raise Fault(
+                        ErrorCode.WATCHDOG,
+                        f"{instruction.opcode.name} waits for semaphore {k}, which no earlier instruction has posted "
+                        "(program order)",
+                    )
+                self._semaphores[k] -= 1
+
+    def _give(self, instruction: Instruction) -> None:
+        for k in range(SEMAPHORES):
+            if instruction["post"] >> k & 1:
+                if self._semaphores[k] == SEMAPHORE_MAX:
+                    raise Fault(ErrorCode.TOKEN_OVERFLOW, f"semaphore {k} would exceed {SEMAPHORE_MAX}")
+                self._semaphores[k] += 1
+
+    def _execute(self, program: Program, instruction: Instruction, key: bytes) -> None:
+        if instruction.opcode in (Opcode.BARRIER, Opcode.END):
+            for number, queue in enumerate(self.state.queues):
+                if queue:
+                    left = sum(len(beats) for beats in queue)
+                    raise Fault(ErrorCode.WATCHDOG, f"{left} beats for STORE_{number} are never stored")
+            return
+        plan = program.plan(key)
+        if plan is None:
+            plan = self._plan(instruction)
+            program.keep(key, plan)
+        lanes = self.config.vector_lanes
+        match instruction.opcode:
+            case Opcode.LOAD_X | Opcode.LOAD_A:
+                load_plan = cast(LoadPlan, plan)
+                load(self.state, load_plan)
+                self.state.count(f"{instruction.opcode.name}_BEATS", load_plan.runs.words // lanes)
+            case Opcode.STORE_0 | Opcode.STORE_1:
+                runs = cast(Runs, plan)
+                store(self.state, runs, instruction.opcode - Opcode.STORE_0)
+                self.state.count(f"{instruction.opcode.name}_BEATS", runs.words // lanes)
+            case Opcode.COMPUTE:
+                compute(self.state, cast(ComputePlan, plan))
+            case Opcode.VECTOR:
+                vector(self.state, cast(VectorPlan, plan))
+
+    def _plan(self, instruction: Instruction) -> Plan:
+        match instruction.opcode:
+            case Opcode.LOAD_X | Opcode.LOAD_A:
+                return plan_load(self.state, instruction)
+            case Opcode.COMPUTE:
+                return plan_compute(self.state, instruction)
+            case Opcode.VECTOR:
+                return plan_vector(self.state, instruction)
+            case _:
+                return plan_store(self.state, instruction)

@@ -99,7 +99,7 @@ class Bench:
     burst_beats=[0, 1, 5, 8, 12, 511],
 )
 async def random_transfers(dut, name: str, burst_beats: int) -> None:
-    """N-dimensional transfers with odd lengths around 4 KiB; at each ``done`` its data are in memory, nothing else is."""
+    """N-dimensional transfers around 4 KiB; at each ``done`` its data, and no others, are in memory."""
     rng = random.Random(f"{cocotb.RANDOM_SEED} {name} {burst_beats}")
     bench = Bench(dut, name, rng, burst_beats)
     await bench.start(stall=rng.choice((0.0, 0.2, 0.5)))

@@ -1,7 +1,7 @@
 """What the DMA benches share: random transfers, their reference, stream drivers and a checker of the bus rules."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 
 from cocotb.handle import SimHandleBase
@@ -59,13 +59,13 @@ def random_transfer(rng: random.Random, beat_bytes: int, *, longest: int = 40, d
 
 
 class Port:
-    """Access to the pins of one component of a bundle by their names below its prefix."""
+    """Access to the pins of one DMA by their names below its prefix; ``options`` are its constructor's."""
 
-    def __init__(self, dut: SimHandleBase, name: str) -> None:
+    def __init__(self, dut: SimHandleBase, name: str, options: Mapping[str, int | bool] | None = None) -> None:
         self.dut = dut
         self.clk = dut.clk
         self.name = name
-        options = CONFIGURATIONS[name]
+        options = CONFIGURATIONS[name] if options is None else options
         self.address_width = int(options.get("address_width", 40))
         self.beat_bytes = int(options["data_width"]) // 8
         self.longest_burst = min(int(options["fifo_beats"]), 16 if options.get("axi3") else 256)
@@ -79,15 +79,19 @@ class Port:
 
     async def reset(self, burst_beats: int = 8, limit: int = MEMORY_BYTES) -> None:
         """Reset the design with idle inputs and a window from 0 to ``limit``."""
+        self.prepare(burst_beats, limit)
+        self.dut.rst.value = 1
+        await self.cycles(3)
+        self.dut.rst.value = 0
+        await self.cycles(1)
+
+    def prepare(self, burst_beats: int, limit: int = MEMORY_BYTES) -> None:
+        """Give the inputs of this DMA their idle values."""
         self["i_transfer_valid"].value = 0
         self["halt"].value = 0
         self["burst_beats"].value = burst_beats
         self["window_base"].value = 0
         self["window_limit"].value = limit
-        self.dut.rst.value = 1
-        await self.cycles(3)
-        self.dut.rst.value = 0
-        await self.cycles(1)
 
     async def cycles(self, count: int) -> None:
         """Wait for ``count`` rising edges."""

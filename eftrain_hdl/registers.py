@@ -383,10 +383,11 @@ REGISTER_MAP = RegisterMap(
             (
                 Field("code", 0, 8, Access.READ, ", ".join(f"{int(code)} {code.name}" for code in ErrorCode)),
                 Field("unit", 8, 8, Access.READ, ", ".join(f"{int(unit)} {unit.name}" for unit in Unit)),
+                Field("tag", 16, 16, Access.READ, "tag of the instruction of ERROR_INSTRUCTION"),
             ),
             "The first error since reset.",
         ),
-        _value("ERROR_INSTRUCTION", 0x084, Access.READ, "Index of the failed instruction in the program."),
+        _value("ERROR_INSTRUCTION", 0x084, Access.READ, "Index of the failed unit's oldest unfinished instruction."),
         _value("ERROR_ADDRESS", 0x088, Access.READ, "Byte address that failed (a burst's first), if any.", wide=True),
         Register(
             "FP_FLAGS",
@@ -400,6 +401,19 @@ REGISTER_MAP = RegisterMap(
         _value("LEARNING_RATE", 0x0A0, Access.WRITE, "FP32 bit pattern."),
         _value("WEIGHT_DECAY", 0x0A4, Access.WRITE, "FP32 bit pattern."),
         _value("MOMENTUM", 0x0A8, Access.WRITE, "FP32 bit pattern."),
+        Register(
+            "TIMESTAMP_INDEX",
+            0x0B0,
+            (Field("value", 0, 9, Access.WRITE, "entry of the timestamp log to be read"),),
+            "Selects an entry of the timestamp log.",
+        ),
+        _value("TIMESTAMP_DATA", 0x0B4, Access.READ, "Low word of CYCLES at that BARRIER, or at END."),
+        Register(
+            "TIMESTAMP_COUNT",
+            0x0B8,
+            (Field("value", 0, 16, Access.READ, "entries since the start"),),
+            "Timestamps taken by the present or last program; the log keeps the first 512.",
+        ),
         *_counters(0x100),
     ),
 )

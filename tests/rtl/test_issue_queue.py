@@ -56,7 +56,7 @@ def test_instructions_come_out_as_they_went_in(opcode: Opcode) -> None:
 
     async def execute(ctx):
         pending = 0
-        for cycle in range(4000):
+        for _ in range(4000):
             ready = rng.random() < 0.3
             post = pending > 0 and rng.random() < 0.1
             ctx.set(dut.instruction.ready, ready)

@@ -16,10 +16,12 @@ from eftrain_hdl.rtl.load_unit import LoadUnit
 
 CONFIG = Config(rows=4, lanes=4, data_width=64, streaming_depth=256, stationary_depth=128, operand_depth=64)
 
+Write = tuple[int, int, int, int, tuple[int, ...]]
+
 
 @dataclass
 class Result:
-    writes: list[tuple[int, int, int, int, tuple[int, ...]]] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
     write_cycles: list[int] = field(default_factory=list)
     posts: list[int] = field(default_factory=list)
     transfers: list[dict[str, int]] = field(default_factory=list)
@@ -31,7 +33,7 @@ def beats_of(load: Instruction) -> int:
     return load["run"] * load["count1"] * load["count2"] * load["count3"]
 
 
-def expected_writes(load: Instruction, words: list[tuple[int, ...]]) -> list[tuple[int, int, int, int, tuple[int, ...]]]:
+def expected_writes(load: Instruction, words: list[tuple[int, ...]]) -> list[Write]:
     """(target, planar, address, lane, words) of every beat, straight from the formula."""
     vector = load["target"] in (Target.STREAMING, Target.STATIONARY) and not load["planar"]
     group = CONFIG.vector_beats if vector else 1
@@ -130,8 +132,8 @@ def run(opcode: Opcode, loads: list[Instruction], *, stall: float = 0.0, seed: i
 
 def make(opcode: Opcode, **values: int) -> Instruction:
     base = {
-        "address_low": 0x1000, "run": 1, "count1": 1, "count2": 1, "count3": 1, "x_count": 1, "y_count": 1, "z_count": 1,
-        "x_phases": 1, "y_phases": 1, "target": 0 if opcode is Opcode.LOAD_X else 1,
+        "address_low": 0x1000, "run": 1, "count1": 1, "count2": 1, "count3": 1,
+        "x_count": 1, "y_count": 1, "z_count": 1, "x_phases": 1, "y_phases": 1, "target": 0 if opcode is Opcode.LOAD_X else 1,
     }
     return Instruction(opcode, {**base, **values})
 

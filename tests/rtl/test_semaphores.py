@@ -27,7 +27,7 @@ def test_tokens_are_conserved_and_masks_taken_whole() -> None:
     served = [0] * 6
 
     async def testbench(ctx):
-        for cycle in range(3000):
+        for _ in range(3000):
             for unit in range(6):
                 port = dut.port[unit]
                 if wanted[unit] is None and rng.random() < 0.5:

@@ -1,0 +1,143 @@
+"""The gateware in Verilator as a device: what a board would do, cycle for cycle, on a laptop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import eftrain_hdl
+from eftrain_hdl.config import Config
+from eftrain_hdl.registers import REGISTER_MAP, ErrorCode, Unit
+from eftrain_hdl.runtime.driver import RegisterDevice
+from eftrain_hdl.runtime.errors import DeviceError
+from eftrain_hdl.runtime.verilator import MemoryModel, VerilatedModel, build_model, cache_directory, memory_model
+
+__all__ = ["SimDevice", "cached_verilog"]
+
+_GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "registers.py")
+_RESET_CYCLES = 100_000
+_CHUNK = 1 << 20
+
+
+def _gateware_key(config: Config) -> str:
+    """Hash of the configuration and of every source file that the Verilog depends on."""
+    import amaranth
+
+    root = Path(eftrain_hdl.__file__).parent
+    digest = hashlib.sha256(f"{amaranth.__version__} {sorted(config.as_dict().items())}".encode())
+    for name in _GATEWARE:
+        path = root / name
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def cached_verilog(config: Config, progress: Callable[[str], None] | None = None) -> str:
+    """Verilog of the accelerator; elaborated once for each configuration and version of the sources."""
+    path = cache_directory() / "verilog" / f"{_gateware_key(config)}.v"
+    if path.exists():
+        return path.read_text()
+    from eftrain_hdl.rtl.top import generate_verilog
+
+    if progress:
+        progress(f"elaborating a {config.rows} x {config.lanes} accelerator")
+    text = generate_verilog(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{hashlib.sha256(text.encode()).hexdigest()[:8]}")
+    partial.write_text(text)
+    partial.replace(path)
+    return text
+
+
+class SimDevice(RegisterDevice):
+    """The accelerator's RTL in Verilator, in this process, behind a model of a board's DRAM.
+
+    The first use of a configuration elaborates and compiles it (a minute or so); the result is cached.
+
+    Parameters
+    ----------
+    config : Config
+    memory : str or MemoryModel
+        DRAM behaviour: a name in ``MEMORY_MODELS`` (``zcu102``, ``ultra96``, ``kv260``, ``zynq7020``, ``ideal``) or a model.
+    memory_bytes : int
+        Size of the DRAM; the host provides pages when they are touched.
+    clock_mhz : float
+        Clock of the accelerator, which turns the memory's nanoseconds into cycles.
+    burst_bytes : int
+        Longest AXI burst.
+    watchdog : int
+        Cycles without progress after which the machine stops with an error.
+    progress : callable or None
+        Told in a line of text before each slow step of the first use.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        memory: str | MemoryModel = "zcu102",
+        memory_bytes: int = 1 << 28,
+        clock_mhz: float = 250.0,
+        burst_bytes: int = 128,
+        watchdog: int = 100_000,
+        progress: Callable[[str], None] | None = None,
+    ):
+        self.config = config
+        self.window_base = 0
+        self.window_limit = memory_bytes
+        self._setup = {"burst_bytes": burst_bytes, "watchdog": watchdog}
+        model = memory_model(memory) if isinstance(memory, str) else memory
+        assert config.data_width is not None
+        library = build_model(
+            cached_verilog(config, progress), ports=config.ports, data_width=config.data_width, top="top", progress=progress)
+        self.model = VerilatedModel(
+            library, ports=config.ports, data_width=config.data_width, memory=model, dram_bytes=memory_bytes, clock_mhz=clock_mhz)
+        self._scalars = (0.0, 0.0, 0.0)
+        self.open(**self._setup)
+
+    def close(self) -> None:
+        """Free the model and its memory."""
+        self.model.close()
+
+    def read32(self, offset: int) -> int:
+        return self.model.read32(offset)
+
+    def write32(self, offset: int, value: int) -> None:
+        self.model.write32(offset, value)
+
+    def write(self, address: int, array: np.ndarray) -> None:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self.check_range(address, data.size)
+        self.model.dram[address:address + data.size] = data
+
+    def read(self, address: int, nbytes: int) -> NDArray[np.uint8]:
+        self.check_range(address, nbytes)
+        return self.model.dram[address:address + nbytes].copy()
+
+    def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
+        self._scalars = (learning_rate, weight_decay, momentum)
+        super().set_scalars(*self._scalars)
+
+    def wait(self) -> None:
+        # The machine's own watchdog ends every program that makes no progress; what is left is a dead control path.
+        quiet = 0
+        while not self.model.run(_CHUNK):
+            quiet = quiet + 1 if self.read_field("STATUS", "halted") else 0
+            if quiet > 1:
+                raise DeviceError(ErrorCode.WATCHDOG, Unit.COMMAND, 0, 0, "the machine stands still without an interrupt")
+
+    def reset(self) -> None:
+        """Soft reset; if the memory does not answer even that, the reset pin."""
+        self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(soft_reset=1, interrupt_enable=1))
+        start = self.model.cycles
+        while self.read_field("STATUS", "resetting"):
+            if self.model.cycles - start > _RESET_CYCLES:
+                self.model.reset()
+                break
+        self.open(**self._setup)
+        self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
+        super().set_scalars(*self._scalars)

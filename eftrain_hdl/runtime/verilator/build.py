@@ -1,0 +1,136 @@
+"""Compiles Verilog and the C++ harness into a shared library, once for each content."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .memory import MAX_PORTS
+from .tools import Toolchain, ToolError, find_toolchain
+
+__all__ = ["build_model", "cache_directory"]
+
+_SOURCES = Path(__file__).parent / "csrc"
+_VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing",
+                    "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC")
+_CXX_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-Wall", "-Wextra")
+_LIBRARY = "model.so"
+
+
+def cache_directory() -> Path:
+    """Where compiled models are kept: ``$EFTRAIN_CACHE``, or ``eftrain-hdl`` in the user's cache directory.
+
+    Nothing is removed from it automatically; deleting it costs only the time to compile again.
+    """
+    if override := os.environ.get("EFTRAIN_CACHE"):
+        return Path(override).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eftrain-hdl"
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _key(verilog: str, ports: int, data_width: int, top: str, tools: Toolchain) -> str:
+    digest = hashlib.sha256()
+    for source in sorted(_SOURCES.iterdir()):
+        digest.update(source.read_bytes())
+    for text in (verilog, f"{ports} {data_width} {top}", repr(_VERILATOR_FLAGS), repr(_CXX_FLAGS), tools.identity):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def build_model(
+    verilog: str, *, ports: int, data_width: int, top: str, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Return the shared library for a Verilog text, compiling it unless the cache has it.
+
+    Two processes that ask for the same model compile it once.
+
+    Parameters
+    ----------
+    verilog
+        The design; its top module has the ports that the accelerator's contract names: ``aclk``, ``aresetn``,
+        ``interrupt``, ``s_axi_ctrl_*`` and ``m_axi_<i>_*``.
+    ports
+        How many ``m_axi`` ports there are.
+    data_width
+        Their width in bits.
+    top
+        Name of the top module.
+    progress
+        Called with a line of text before each slow step.
+
+    Raises
+    ------
+    ValueError
+        For a port count or width that the harness does not cover.
+    ToolError
+        If a tool is missing or fails; the message carries the end of its output.
+    """
+    if not 1 <= ports <= MAX_PORTS:
+        raise ValueError(f"ports must lie between 1 and {MAX_PORTS}, not {ports!r}")
+    if data_width not in (32, 64, 128, 256):
+        raise ValueError(f"data_width must be 32, 64, 128 or 256, not {data_width!r}")
+    tools = find_toolchain()
+    cache = cache_directory()
+    cache.mkdir(parents=True, exist_ok=True)
+    key = _key(verilog, ports, data_width, top, tools)
+    library = cache / key / _LIBRARY
+    if library.exists():
+        return library
+    report = progress or (lambda line: None)
+    with _lock(cache / f"{key}.lock"):
+        if library.exists():
+            return library
+        with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as work:
+            built = _build(Path(work), cache, verilog, ports, data_width, top, tools, report)
+            library.parent.mkdir(exist_ok=True)
+            built.replace(library)
+    return library
+
+
+def _run(command: list[str], work: Path, tools: Toolchain, what: str) -> None:
+    done = subprocess.run(command, cwd=work, env=tools.environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-25:])
+        raise ToolError(f"{what} failed with status {done.returncode}:\n{tail}")
+
+
+def _build(
+    work: Path, cache: Path, verilog: str, ports: int, data_width: int, top: str, tools: Toolchain,
+    report: Callable[[str], None],
+) -> Path:
+    (work / "top.v").write_text(verilog)
+    for source in _SOURCES.iterdir():
+        shutil.copy(source, work)
+    report(f"verilating {len(verilog) // 1000} kB of Verilog")
+    _run([tools.verilator, *_VERILATOR_FLAGS, "--top-module", top, "-Mdir", ".", "top.v"], work, tools, "Verilator")
+    report(f"compiling {len(list(work.glob('Vtop*.cpp')))} C++ files (kept for the next run)")
+    # The wheel's verilated.mk has no flag for precompiled headers and the path of the machine it was built on.
+    # Verilator's own runtime is the same for every model: its archive is made once for each set of tools.
+    runtime = cache / f"runtime-{hashlib.sha256(tools.identity.encode()).hexdigest()[:32]}.a"
+    targets = ["libVtop.a"] if runtime.exists() else ["libVtop.a", "libverilated.a"]
+    settings = [f"CXX={tools.cxx}", f"LINK={tools.cxx}", f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include",
+                "OPT_FAST=-O3", "OPT_GLOBAL=-O2", "VM_PARALLEL_BUILDS=1"]
+    _run([tools.make, "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", *settings, *targets],
+         work, tools, "compiling the model")
+    if not runtime.exists():
+        (work / "libverilated.a").replace(runtime)
+    library = work / _LIBRARY
+    include = Path(tools.root) / "include"
+    _run([tools.cxx, *_CXX_FLAGS, "-shared", "-I.", f"-isystem{include}", f"-isystem{include / 'vltstd'}",
+          f"-DEFT_PORTS={ports}", f"-DEFT_BEAT_BYTES={data_width // 8}", '-DEFT_TOP_HEADER="Vtop.h"', "-DEFT_TOP=Vtop",
+          "harness.cpp", "dram.cpp", "-Wl,--whole-archive", "libVtop.a", str(runtime), "-Wl,--no-whole-archive",
+          "-lpthread", "-o", str(library)], work, tools, "linking the model")
+    return library

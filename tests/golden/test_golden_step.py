@@ -42,11 +42,12 @@ def samples(batch: int = 5) -> tuple[Any, Any]:
 def test_update_follows_the_recurrence(momentum: float, weight_decay: float) -> None:
     step = golden(SGD(0.2, momentum, weight_decay))
     x, y = samples()
-    weights, buffers = step.parameters(), None
+    weights = step.parameters()
+    buffers: dict[str, Any] = {}
     for _ in range(4):
         step.step(x, y)
         decayed = {name: g + weight_decay * weights[name] for name, g in step.gradients().items()}
-        buffers = decayed if buffers is None else {name: momentum * buffers[name] + decayed[name] for name in decayed}
+        buffers = {name: momentum * buffers[name] + decayed[name] for name in buffers} if buffers else decayed
         weights = {name: weights[name] - 0.2 * buffers[name] for name in weights}
         for name, value in step.parameters().items():
             np.testing.assert_allclose(value, weights[name], rtol=1e-14, atol=1e-16)

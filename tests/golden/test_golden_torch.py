@@ -50,26 +50,55 @@ def difference(ours: Any, theirs: Any) -> float:
     return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-300))
 
 
-def check_training(layers: tuple[Layer, ...], input_shape: Shape, batch: int, steps: int, optimizer: SGD) -> float:
-    """Train both side by side; returns the largest relative difference, after asserting that it is small."""
+def pair_up(layers: tuple[Layer, ...], input_shape: Shape, optimizer: SGD) -> tuple[GoldenStep, Any]:
+    """The same network with the same parameters here and there."""
     model = Sequential(*layers, input_shape=input_shape)
-    seed = 7
-    parameters = initial_parameters(model, seed)
-    golden = GoldenStep(model, CrossEntropyLoss(), optimizer, parameters)
+    parameters = initial_parameters(model, seed=7)
     reference = torch.nn.Sequential(*(torch_layer(layer) for layer in layers)).double()
     reference.load_state_dict({name: torch.tensor(value).double() for name, value in parameters.items()})
-    trainable = dict(reference.named_parameters())
-    assert list(trainable) == list(model.parameter_shapes())
-    sgd = (
-        torch.optim.SGD([*trainable.values()], optimizer.lr, optimizer.momentum, weight_decay=optimizer.weight_decay)
-        if trainable
-        else None
+    assert list(dict(reference.named_parameters())) == list(model.parameter_shapes())
+    return GoldenStep(model, CrossEntropyLoss(), optimizer, parameters), reference
+
+
+def within_tolerance(differences: dict[str, float]) -> float:
+    worst = max(differences, key=lambda name: differences[name])
+    assert differences[worst] <= TOLERANCE, (worst, differences[worst])
+    return differences[worst]
+
+
+def check_layers(layers: tuple[Layer, ...], input_shape: Shape, batch: int) -> float:
+    """Forward and backward from a random output gradient; returns the largest relative difference.
+
+    The gradient is not that of the loss because that one sums to zero: the bias gradient of a single output channel
+    would be nothing but rounding errors.
+    """
+    golden, reference = pair_up(layers, input_shape, SGD(0.1))
+    generator = np.random.default_rng(8)
+    x = generator.normal(size=(batch, *input_shape))
+    x_torch = torch.tensor(x, requires_grad=True)
+    logits, logits_torch = golden.forward(x), reference(x_torch)
+    dlogits = generator.uniform(0.5, 1.5, size=logits.shape) * generator.choice([-1.0, 1.0, 1.0], logits.shape)
+    golden.backward(dlogits)
+    logits_torch.backward(torch.tensor(dlogits))
+    gradients = golden.gradients()
+    return within_tolerance(
+        {
+            "output": difference(logits, logits_torch),
+            "input gradient": difference(golden.activation_gradients[0], x_torch.grad),
+            **{name: difference(gradients[name], value.grad) for name, value in reference.named_parameters()},
+        }
     )
-    generator = np.random.default_rng(seed)
-    differences = {}
+
+
+def check_training(layers: tuple[Layer, ...], input_shape: Shape, batch: int, steps: int, optimizer: SGD) -> float:
+    """Train both side by side; returns the largest relative difference of any step."""
+    golden, reference = pair_up(layers, input_shape, optimizer)
+    sgd = torch.optim.SGD(reference.parameters(), optimizer.lr, optimizer.momentum, weight_decay=optimizer.weight_decay)
+    generator = np.random.default_rng(9)
+    differences: dict[str, float] = {}
     for index in range(steps):
         x = generator.normal(size=(batch, *input_shape))
-        y = generator.integers(0, model.output_shape[0], batch)
+        y = generator.integers(0, golden.model.output_shape[0], batch)
         loss = golden.step(x, y)
 
         x_torch = torch.tensor(x, requires_grad=True)
@@ -77,22 +106,19 @@ def check_training(layers: tuple[Layer, ...], input_shape: Shape, batch: int, st
         logits = reference(x_torch)
         loss_torch = torch.nn.functional.cross_entropy(logits, torch.tensor(y))
         loss_torch.backward()
-        if sgd is not None:
-            sgd.step()
+        sgd.step()
 
-        differences[index, "loss"] = difference(np.array(loss), loss_torch)
-        differences[index, "logits"] = difference(golden.activations[-1], logits)
-        differences[index, "input"] = difference(golden.activation_gradients[0], x_torch.grad)
+        differences[f"step {index}: loss"] = difference(np.array(loss), loss_torch)
+        differences[f"step {index}: logits"] = difference(golden.activations[-1], logits)
+        differences[f"step {index}: input gradient"] = difference(golden.activation_gradients[0], x_torch.grad)
         gradients, values = golden.gradients(), golden.parameters()
-        for name, parameter in trainable.items():
-            differences[index, "gradient", name] = difference(gradients[name], parameter.grad)
-            differences[index, "value", name] = difference(values[name], parameter)
+        for name, parameter in reference.named_parameters():
+            differences[f"step {index}: gradient of {name}"] = difference(gradients[name], parameter.grad)
+            differences[f"step {index}: {name}"] = difference(values[name], parameter)
             if optimizer.momentum:
                 buffer = sgd.state[parameter]["momentum_buffer"]
-                differences[index, "momentum", name] = difference(golden.state[name], buffer)
-    worst = max(differences, key=lambda key: differences[key])
-    assert differences[worst] <= TOLERANCE, (worst, differences[worst])
-    return differences[worst]
+                differences[f"step {index}: momentum of {name}"] = difference(golden.state[name], buffer)
+    return within_tolerance(differences)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7, 11])
@@ -104,7 +130,7 @@ def test_convolutions(kernel: int, stride: int) -> None:
         height, width = (int(size) for size in generator.integers(smallest, smallest + 8, 2))
         channels, filters, batch = (int(size) for size in generator.integers(1, 5, 3))
         layers = (Conv2d(channels, filters, kernel, stride, padding, bias=padding % 2 == 0), Flatten())
-        check_training(layers, (channels, height, width), batch, 1, SGD(0.1))
+        check_layers(layers, (channels, height, width), batch)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +142,7 @@ def test_convolutions(kernel: int, stride: int) -> None:
     ],
 )
 def test_kernels_that_are_not_square(layer: Conv2d, input_shape: Shape) -> None:
-    check_training((layer, Flatten()), input_shape, 1, 1, SGD(0.1))
+    check_layers((layer, Flatten()), input_shape, 1)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
@@ -127,7 +153,7 @@ def test_pools(kernel: int, stride: int, ties: bool) -> None:
     for padding in range(kernel // 2 + 1):
         input_shape = (3, kernel + 4, kernel + 7)
         layers = (MaxPool2d(kernel, stride, padding), Flatten())
-        check_training((ReLU(), *layers) if ties else layers, input_shape, 2, 1, SGD(0.1))
+        check_layers((ReLU(), *layers) if ties else layers, input_shape, 2)
 
 
 def test_ties_without_a_relu_behind_them() -> None:

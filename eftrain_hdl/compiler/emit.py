@@ -1,0 +1,229 @@
+"""From a list of instructions with the memory they touch to a program with semaphores.
+
+Every instruction says which regions of which memories it reads and writes. Instructions of one unit run in order; where
+two units meet in a region, the later instruction has to wait for the earlier one, and the builder gives it a token. A
+wait that other waits already imply is left out. Nothing is tracked across a BARRIER, where every semaphore is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import FORMATS, INSTRUCTION_ALIGNMENT, SEMAPHORES, Instruction, Opcode, Semaphore, Unit, assemble, steps
+
+from .errors import CompileError
+
+__all__ = ["Level", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
+
+Level = tuple[int, Mapping[str, int]]
+"""A loop: its count, and what each quantity gains per iteration."""
+
+
+class TooManyLevels(Exception):
+    """A nest or a transfer has more levels than an instruction."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Addresses ``start`` to ``stop - 1`` of a memory or a tensor called ``space``."""
+
+    space: str
+    start: int
+    stop: int
+
+
+_PAIRS = {
+    (Unit.LOAD_X, Unit.COMPUTE): Semaphore.X_READY,
+    (Unit.COMPUTE, Unit.LOAD_X): Semaphore.X_FREE,
+    (Unit.LOAD_A, Unit.COMPUTE): Semaphore.A_READY,
+    (Unit.COMPUTE, Unit.LOAD_A): Semaphore.A_FREE,
+    (Unit.LOAD_A, Unit.VECTOR): Semaphore.OPERANDS_READY,
+    (Unit.VECTOR, Unit.LOAD_A): Semaphore.OPERANDS_FREE,
+    (Unit.COMPUTE, Unit.VECTOR): Semaphore.ACCUMULATORS_READY,
+    (Unit.VECTOR, Unit.COMPUTE): Semaphore.ACCUMULATORS_FREE,
+    (Unit.STORE_0, Unit.LOAD_X): Semaphore.STORED_0_X,
+    (Unit.STORE_0, Unit.LOAD_A): Semaphore.STORED_0_A,
+    (Unit.STORE_1, Unit.LOAD_A): Semaphore.STORED_1_A,
+}
+_SPARE = [index for index in range(SEMAPHORES) if index not in set(_PAIRS.values()) | {Semaphore.A_FREE_VECTOR}]
+_STORES = (Unit.STORE_0, Unit.STORE_1)
+
+
+@dataclass
+class _Op:
+    opcode: Opcode
+    values: dict[str, int]
+    unit: Unit
+    number: int
+    """Position among the instructions of its unit."""
+    started: list[int] = field(default_factory=lambda: [-1] * len(Unit))
+    """Per unit, the last instruction that is complete when this one starts."""
+    completed: list[int] = field(default_factory=lambda: [-1] * len(Unit))
+
+
+class ProgramBuilder:
+    """Collects instructions in program order."""
+
+    def __init__(self) -> None:
+        self._ops: list[_Op] = []
+        self.labels: list[tuple[str, str]] = []
+        """(layer, phase) that ends at each BARRIER, and at END."""
+        self._by_unit: dict[Unit, list[_Op]] = {unit: [] for unit in Unit}
+        self._spare: dict[tuple[Unit, Unit], int] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._accesses: dict[str, dict[tuple[int, int, Unit, bool], int]] = {}
+        self._first = {unit: len(ops) for unit, ops in self._by_unit.items()}
+
+    def emit(
+        self, opcode: Opcode, values: Mapping[str, int], reads: Iterable[Region] = (), writes: Iterable[Region] = ()
+    ) -> None:
+        """Append an instruction; ``values`` has all fields but the masks."""
+        unit = FORMATS[opcode].unit
+        mine = self._by_unit[unit]
+        op = _Op(opcode, dict(values), unit, len(mine))
+        needs = self._needs(unit, op.number, reads, writes)
+        if len(mine) > self._first[unit]:
+            self._merge(op.started, mine[-1].started)
+            self._merge(op.completed, mine[-1].completed)
+        vector = self._by_unit[Unit.VECTOR][-1] if unit in _STORES else None
+        if vector is not None:  # data reach a store no sooner than the vector unit starts
+            self._merge(op.started, vector.started)
+        for producer, number in sorted(needs.items(), key=lambda item: -item[1]):
+            if number <= op.started[producer]:
+                continue
+            source = self._by_unit[producer][number]
+            bit = 1 << self._semaphore(producer, unit)
+            source.values["post"] = source.values.get("post", 0) | bit
+            op.values["wait"] = op.values.get("wait", 0) | bit
+            self._merge(op.started, source.completed)
+        self._merge(op.completed, op.started)
+        if vector is not None:
+            self._merge(op.completed, vector.completed)
+        op.completed[unit] = op.number
+        mine.append(op)
+        self._ops.append(op)
+
+    @staticmethod
+    def _merge(into: list[int], other: Sequence[int]) -> None:
+        for k, value in enumerate(other):
+            if value > into[k]:
+                into[k] = value
+
+    def _needs(self, unit: Unit, number: int, reads: Iterable[Region], writes: Iterable[Region]) -> dict[Unit, int]:
+        needs: dict[Unit, int] = {}
+        todo = [(region, False) for region in reads] + [(region, True) for region in writes]
+        for region, writing in todo:
+            seen = self._accesses.setdefault(region.space, {})
+            covered = []
+            for key, other in seen.items():
+                start, stop, who, wrote = key
+                if stop <= region.start or start >= region.stop or not (writing or wrote):
+                    continue
+                if who is not unit:
+                    needs[who] = max(needs.get(who, -1), other)
+                if writing and start >= region.start and stop <= region.stop:
+                    covered.append(key)
+            for key in covered:
+                del seen[key]
+        for region, writing in todo:
+            self._accesses[region.space][region.start, region.stop, unit, writing] = number
+        return needs
+
+    def _semaphore(self, producer: Unit, consumer: Unit) -> int:
+        named = _PAIRS.get((producer, consumer))
+        if named is not None:
+            return named
+        if (producer, consumer) not in self._spare:
+            if len(self._spare) == len(_SPARE):
+                raise CompileError(f"no semaphore is left for {consumer.name} to wait for {producer.name}")
+            self._spare[producer, consumer] = _SPARE[len(self._spare)]
+        return self._spare[producer, consumer]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing was emitted since the last barrier."""
+        return not self._ops or self._ops[-1].opcode is Opcode.BARRIER
+
+    def barrier(self, layer: str, phase: str) -> None:
+        """Ends a phase, if anything belongs to it."""
+        if self.idle:
+            return
+        self._ops.append(_Op(Opcode.BARRIER, {}, Unit.COMMAND, 0))
+        self.labels.append((layer, phase))
+        self._forget()
+
+    def finish(self) -> list[Instruction]:
+        """The program with END."""
+        if self._ops and self._ops[-1].opcode is Opcode.BARRIER:
+            self._ops.pop()
+        elif self._ops:
+            raise AssertionError("the last phase has no barrier")
+        ops = [*self._ops, _Op(Opcode.END, {}, Unit.COMMAND, 0)]
+        return [Instruction(op.opcode, {"tag": k & 0xFFFF, **op.values}) for k, op in enumerate(ops)]
+
+
+def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:
+    """The words of a program, filled up to the alignment of instructions."""
+    words = assemble(program)
+    unit = INSTRUCTION_ALIGNMENT // 4
+    return np.pad(words, (0, -len(words) % unit))
+
+
+def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
+    """Drop loops of one iteration and join loops that go on where the inner one ends; ``keep`` loops stay as they are."""
+    out: list[Level] = [(count, dict(gain)) for count, gain in levels[:keep]]
+    for count, gain in levels[keep:]:
+        gain = {name: value for name, value in gain.items() if value}
+        if count == 1:
+            continue
+        if len(out) > keep:
+            inner, inner_gain = out[-1]
+            if gain == {name: value * inner for name, value in inner_gain.items()}:
+                out[-1] = (inner * count, inner_gain)
+                continue
+        out.append((count, gain))
+    return out
+
+
+def nest(prefix: str, limit: int, quantities: Sequence[tuple[str, int]], levels: Sequence[Level], keep: int = 0) -> dict[str, int]:
+    """Fields of a nest from its loops, innermost first. Raises TooManyLevels.
+
+    The first ``keep`` loops become levels of their own whatever their count.
+    """
+    merged = _merge_levels(levels, keep)
+    if len(merged) > limit or any(count >= 1 << 16 for count, _ in merged):
+        raise TooManyLevels
+    counts = [count for count, _ in merged] + [1] * (limit - len(merged))
+    values = {f"{prefix}{k}_count": count for k, count in enumerate(counts)}
+    for name, bits in quantities:
+        stride = [gain.get(name, 0) for _, gain in merged] + [0] * (limit - len(merged))
+        for k, step in enumerate(steps(counts, stride)):
+            values[f"{prefix}{k}_{name}"] = _wrap(step, bits)
+    return values
+
+
+def _wrap(value: int, bits: int) -> int:
+    """``value`` modulo 2**bits, as a signed number."""
+    half = 1 << (bits - 1)
+    return (value + half) % (2 * half) - half
+
+
+def transfer(config: Config, address: int, levels: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """Fields of a transfer of beats from its loops (count, bytes), innermost first. Raises TooManyLevels."""
+    merged = _merge_levels([(count, {"at": stride}) for count, stride in levels], 0)
+    run = 1
+    if merged and merged[0][1].get("at", 0) == config.beat_bytes:
+        run = merged.pop(0)[0]
+    if len(merged) > 3 or run >= 1 << 24 or any(count >= 1 << 16 for count, _ in merged):
+        raise TooManyLevels
+    values = {"address_low": address & 0xFFFF_FFFF, "address_high": address >> 32, "run": run}
+    for k in range(3):
+        count, gain = merged[k] if k < len(merged) else (1, {})
+        values[f"count{k + 1}"], values[f"stride{k + 1}"] = count, gain.get("at", 0)
+    return values

@@ -1,0 +1,163 @@
+"""From a network to programs: what `compile_model` returns is all that a host needs to train on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters
+
+from .context import Context
+from .emit import assemble_aligned
+from .errors import CompileError
+from .forward import Forward, forward_without_weights
+from .layouts import MapLayout, PlanarLayout
+from .memory import Memory, Tensor
+from .stages import Map, Stage, build_stages, first_trainable
+
+__all__ = ["Plan", "PlannedProgram", "compile_model"]
+
+
+@dataclass(frozen=True)
+class PlannedProgram:
+    """One program: its words, where they belong, and the (layer, phase) that ends at each BARRIER and at END."""
+
+    name: str
+    address: int
+    words: NDArray[np.uint32]
+    labels: list[tuple[str, str]]
+
+    @property
+    def nbytes(self) -> int:
+        return 4 * len(self.words)
+
+
+@dataclass
+class Plan:
+    """Everything about one network on one configuration.
+
+    Attributes
+    ----------
+    programs : dict
+        ``forward`` (inputs to logits), ``backward_update`` (gradient of the logits to new weights), and the same in
+        two steps: ``backward`` (to stored gradients) and ``update``.
+    tensors : dict
+        ``input``, ``logits`` and ``logits_gradient`` for the host; ``weights.N``, ``gradient.N`` and ``velocity.N``
+        for each layer N with weights; and those between the layers.
+    memory_base, memory_bytes : int
+        The part of the memory that programs and tensors take.
+    """
+
+    model: Sequential
+    config: Config
+    batch: int
+    optimizer: SGD
+    memory_base: int
+    stages: list[Stage]
+    memory_bytes: int = 0
+    programs: dict[str, PlannedProgram] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, list[tuple[str, str]]]:
+        """(layer, phase) that ends at each time stamp, by program."""
+        return {name: program.labels for name, program in self.programs.items()}
+
+    def _weighted(self) -> list[Stage]:
+        return [stage for stage in self.stages if stage.weights]
+
+    def pack_parameters(self, parameters: Mapping[str, NDArray[Any]], prefix: str = "weights") -> dict[str, NDArray[Any]]:
+        """Words of all tensors called ``prefix.N`` from values by parameter name. GraphError if they are not the model's."""
+        check_parameters(self.model, parameters)
+        return {
+            f"{prefix}.{stage.parameter}": self.tensors[f"{prefix}.{stage.parameter}"].pack(
+                parameters[f"{stage.parameter}.weight"], parameters.get(f"{stage.parameter}.bias")
+            )
+            for stage in self._weighted()
+        }
+
+    def unpack_parameters(self, words: Mapping[str, NDArray[Any]], prefix: str = "weights") -> dict[str, NDArray[np.float32]]:
+        """Values by parameter name from what was read of the tensors called ``prefix.N``."""
+        values: dict[str, NDArray[np.float32]] = {}
+        for stage in self._weighted():
+            weight, bias = self.tensors[f"{prefix}.{stage.parameter}"].unpack(words[f"{prefix}.{stage.parameter}"])
+            values[f"{stage.parameter}.weight"] = weight
+            if bias is not None:
+                values[f"{stage.parameter}.bias"] = bias
+        return values
+
+
+class _Compiler:
+    def __init__(self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int):
+        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
+            raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
+        loss.classes(model)
+        self.config, self.batch, self.optimizer = config, batch, optimizer
+        self.stages = build_stages(model, config)
+        self.memory = Memory(base)
+        self.plan = Plan(model, config, batch, optimizer, base, self.stages, tensors=self.memory.tensors)
+        self.first = first_trainable(self.stages)
+        self._place_tensors()
+
+    def _map(self, shape: Map, dtype: Any = np.float32) -> MapLayout:
+        return MapLayout(self.batch, *shape, self.config.lanes, dtype)
+
+    def _place_tensors(self) -> None:
+        first = self.stages[0]
+        layout: MapLayout | PlanarLayout = self._map(first.input_map)
+        if first.planar:
+            layout = PlanarLayout(
+                self.batch, *first.input_map, first.stride[1], first.padding[1], self.config.vector_lanes
+            )
+        values = self.memory.tensor("input", layout)
+        self.values = [values]
+        self.indices: list[Tensor | None] = []
+        for k, stage in enumerate(self.stages):
+            name = "logits" if stage is self.stages[-1] else f"output.{k}"
+            self.values.append(self.memory.tensor(name, self._map(stage.output_map)))
+            pooled = stage.pool is not None
+            self.indices.append(self.memory.tensor(f"index.{k}", self._map(stage.output_map, np.uint32)) if pooled else None)
+            if stage.weights:
+                self.memory.tensor(f"weights.{stage.parameter}", stage.weights)
+                self.memory.tensor(f"gradient.{stage.parameter}", stage.weights)
+                if self.optimizer.momentum:
+                    self.memory.tensor(f"velocity.{stage.parameter}", stage.weights)
+
+    def _tensor(self, kind: str, stage: Stage) -> Tensor:
+        return self.memory.tensors[f"{kind}.{stage.parameter}"]
+
+    def _finish(self, name: str, context: Context) -> None:
+        words = assemble_aligned(context.builder.finish())
+        address = self.memory.place(4 * len(words))
+        self.plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
+
+    def forward(self) -> None:
+        context = Context(self.config, self.batch)
+        for k, stage in enumerate(self.stages):
+            source, output, index = self.values[k], self.values[k + 1], self.indices[k]
+            if stage.weights:
+                Forward(context, stage, source, self._tensor("weights", stage), output, index).emit()
+            else:
+                forward_without_weights(context, stage, source, output, index)
+        self._finish("forward", context)
+
+    def run(self) -> Plan:
+        self.forward()
+        self.plan.memory_bytes = self.memory.end - self.memory.base
+        return self.plan
+
+
+def compile_model(
+    model: Sequential, config: Config, *, batch: int, loss: CrossEntropyLoss, optimizer: SGD, memory_base: int = 0
+) -> Plan:
+    """Compile the training of ``model`` in batches of ``batch`` for an accelerator of ``config``.
+
+    Addresses start at ``memory_base``, a multiple of 4096. Raises CompileError if something does not fit, naming the
+    layer, and GraphError if the model does not end in a feature vector.
+    """
+    return _Compiler(model, config, batch, loss, optimizer, memory_base).run()

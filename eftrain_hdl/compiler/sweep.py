@@ -1,0 +1,79 @@
+"""The order of work inside a phase: which piece is loaded when, and where on the chip it lies."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from .drains import Step
+from .emit import Region
+
+_MOST_SLOTS = 64
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One step of a reduction: what has to be in the streaming and the stationary buffer, and the sum over it.
+
+    ``stream`` and ``station`` name the data; ``load_stream`` and ``load_station`` load them at a vector address;
+    ``compute(stream address, stationary address, bank, first)`` adds up, or starts if ``first``.
+    """
+
+    stream: Hashable
+    station: Hashable
+    load_stream: Callable[[int], None]
+    load_station: Callable[[int], None]
+    compute: Callable[[int, int, int, bool], None]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Everything that is added up in one accumulator bank before ``drain(bank)`` says how it leaves."""
+
+    pieces: Sequence[Piece]
+    drain: Callable[[int], Iterable[Step]]
+
+
+class Slots:
+    """A buffer cut into equal slots, each of which holds what it got last until it is the least recently used."""
+
+    def __init__(self, depth: int, size: int) -> None:
+        self._free = [k * size for k in range(min(_MOST_SLOTS, depth // size))]
+        self._held: OrderedDict[Hashable, int] = OrderedDict()
+
+    def get(self, key: Hashable, load: Callable[[int], None]) -> int:
+        """Address of ``key``, loaded unless it is there."""
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        address = self._free.pop(0) if self._free else self._held.popitem(last=False)[1]
+        load(address)
+        self._held[key] = address
+        return address
+
+
+def slot(space: str, address: int, size: int) -> Region:
+    """The region of a slot."""
+    return Region(space, address, address + size)
+
+
+def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots) -> None:
+    """Emit sums in order, in alternate banks, each drain interleaved with the pieces of the next sum.
+
+    Loads of operands would otherwise stand before loads that the array needs: one unit does both.
+    """
+    bank = 0
+    waiting: list[Step] = []
+    for total in sums:
+        pieces = list(total.pieces)
+        for k, piece in enumerate(pieces):
+            stream = streaming.get(piece.stream, piece.load_stream)
+            station = stationary.get(piece.station, piece.load_station)
+            piece.compute(stream, station, bank, k == 0)
+            for _ in range(-(-len(waiting) // (len(pieces) - k))):
+                waiting.pop(0)()
+        waiting = list(total.drain(bank))
+        bank = 1 - bank
+    for step in waiting:
+        step()

@@ -1,0 +1,80 @@
+"""Flat top level: the ports that an FPGA tool finds its AXI interfaces by."""
+
+from __future__ import annotations
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
+from amaranth.lib import wiring
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.rtl.accelerator import Accelerator
+
+__all__ = ["Top", "generate_verilog"]
+
+
+class Top(Elaboratable):
+    """One accelerator with ports ``aclk``, ``aresetn``, ``interrupt``, ``s_axi_ctrl_*`` and ``m_axi_{i}_*``.
+
+    ``aresetn`` is sampled with ``aclk``: low for at least two cycles resets.
+
+    Parameters
+    ----------
+    config : Config
+    accelerator : Accelerator or None
+        The accelerator to wrap; ``None`` makes one.
+
+    Attributes
+    ----------
+    ports : dict of str to Signal
+        In the order in which they appear in the Verilog.
+    """
+
+    def __init__(self, config: Config, accelerator: Accelerator | None = None) -> None:
+        self.config = config
+        self.accelerator = Accelerator(config) if accelerator is None else accelerator
+        self.aclk = Signal()
+        self.aresetn = Signal()
+        self.ports: dict[str, Signal] = {"aclk": self.aclk, "aresetn": self.aresetn}
+        self._wires: list[tuple[Signal, Value, wiring.Flow]] = []
+        self._add("interrupt", self.accelerator.interrupt, wiring.Out)
+        for name, member in self.accelerator.ctrl.signature.members.items():
+            self._add(f"s_axi_ctrl_{name}", getattr(self.accelerator.ctrl, name), member.flow)
+        for number in range(config.ports):
+            axi = self.accelerator.axi[number]
+            for name, member in axi.signature.members.items():
+                self._add(f"m_axi_{number}_{name}", getattr(axi, name), member.flow)
+
+    def _add(self, name: str, inner: Value, flow: wiring.Flow) -> None:
+        port = Signal(len(inner), name=name)
+        self.ports[name] = port
+        self._wires.append((port, inner, flow))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.submodules.accelerator = self.accelerator
+        reset = Signal(init=1)
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(reset)]
+        m.domains.resetless = ClockDomain(reset_less=True)
+        m.d.comb += ClockSignal("resetless").eq(self.aclk)
+        m.d.resetless += reset.eq(~self.aresetn)
+        for port, inner, flow in self._wires:
+            m.d.comb += port.eq(inner) if flow is wiring.Out else inner.eq(port)
+        return m
+
+
+def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Accelerator | None = None) -> str:
+    """Verilog of :class:`Top` as one text, module ``name``. Identical for identical ``PYTHONHASHSEED``.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        Of the top module.
+    accelerator : Accelerator or None
+        As for :class:`Top`.
+    """
+    top = Top(config, accelerator)
+    return verilog.convert(
+        top, name=name, ports=list(top.ports.values()), emit_src=False, strip_internal_attrs=True
+    )

@@ -1,0 +1,178 @@
+# amaranth: UnusedElaboratable=no
+"""Command processor: dispatch in order, barriers, timestamps and every way a program can be wrong."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from amaranth.sim import Simulator
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import FORMATS, Instruction, Opcode
+from eftrain_hdl.registers import ErrorCode
+from eftrain_hdl.rtl.command import QUEUES, CommandProcessor
+
+ADDRESS = 0x12_3456_7840
+END = Instruction(Opcode.END, {"tag": 99}).encode()
+BARRIER = Instruction(Opcode.BARRIER, {}).encode()
+
+
+@dataclass
+class Result:
+    queues: list[list[int]] = field(default_factory=lambda: [[] for _ in QUEUES])
+    order: list[int] = field(default_factory=list)
+    transfers: list[tuple[int, int]] = field(default_factory=list)
+    error: tuple[int, int, int, int] | None = None
+    finished_at: int | None = None
+    timestamps: list[int] = field(default_factory=list)
+    count: int = 0
+
+
+def run(words: list[int], *, data_width: int = 64, stall: float = 0.0, busy_after_push: int = 0,
+        bytes_: int | None = None, address: int = ADDRESS, cycles: int = 2500) -> Result:
+    """Run a program; ``busy_after_push`` is how long the machine stays busy after the last word to a queue."""
+    config = Config(rows=2, lanes=2, data_width=data_width)
+    dut = CommandProcessor(config)
+    rng = random.Random(len(words))
+    result = Result()
+    per_beat = data_width // 32
+    padded = words + [0] * (-len(words) % per_beat)
+    beats = [sum(padded[k + n] << (32 * n) for n in range(per_beat)) for k in range(0, len(padded), per_beat)]
+
+    async def memory(ctx):
+        ctx.set(dut.transfer.ready, 1)
+        payload, valid = dut.transfer.payload, dut.transfer.valid
+        while not (sample := (await ctx.tick().sample(payload, valid))[2:])[1]:
+            pass
+        result.transfers.append((sample[0]["address"], sample[0]["run"]))
+        ctx.set(dut.transfer.ready, 0)
+        for index, beat in enumerate(beats):
+            while rng.random() < stall:
+                await ctx.tick()
+            ctx.set(dut.data.payload.data, beat)
+            ctx.set(dut.data.payload.last, index == len(beats) - 1)
+            ctx.set(dut.data.valid, 1)
+            while not (await ctx.tick().sample(dut.data.ready))[2]:
+                pass
+            ctx.set(dut.data.valid, 0)
+
+    async def watch(ctx):
+        ctx.set(dut.program_address, address)
+        ctx.set(dut.program_bytes, 4 * len(words) if bytes_ is None else bytes_)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        last_push = -1000
+        for cycle in range(cycles):
+            ctx.set(dut.cycles, cycle)
+            ctx.set(dut.idle, cycle - last_push > busy_after_push)
+            for k in range(len(QUEUES)):
+                ctx.set(dut.queue[k].ready, rng.random() >= stall)
+                if ctx.get(dut.queue[k].valid) and ctx.get(dut.queue[k].ready):
+                    result.queues[k].append(ctx.get(dut.queue[k].payload))
+                    result.order.append(k)
+                    last_push = cycle
+            if ctx.get(dut.error):
+                result.error = (ctx.get(dut.error_code), ctx.get(dut.error_address),
+                                ctx.get(dut.origin.index), ctx.get(dut.origin.tag))
+                ctx.set(dut.halt, 1)
+            if ctx.get(dut.finished):
+                assert result.finished_at is None
+                result.finished_at = cycle
+            await ctx.tick()
+            if not ctx.get(dut.running):
+                break
+        result.count = ctx.get(dut.timestamp_count)
+        for index in range(min(result.count, 512)):
+            ctx.set(dut.timestamp_index, index)
+            await ctx.tick().repeat(1)
+            result.timestamps.append(ctx.get(dut.timestamp_data))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(memory, background=True)
+    simulator.add_testbench(watch)
+    simulator.run()
+    return result
+
+
+def instructions(rng: random.Random, count: int) -> list[Instruction]:
+    out = []
+    for _ in range(count):
+        opcode = rng.choice(QUEUES)
+        first = FORMATS[opcode].fields[5]
+        out.append(Instruction(opcode, {"tag": rng.getrandbits(16), "wait": rng.getrandbits(16), first.name: 1}))
+    return out
+
+
+@pytest.mark.parametrize(("data_width", "stall"), [(32, 0.0), (64, 0.0), (64, 0.4)])
+def test_words_reach_their_queues_in_program_order(data_width: int, stall: float) -> None:
+    program = instructions(random.Random(data_width), 14)
+    words = [word for item in program for word in item.encode()] + END
+    result = run(words, data_width=data_width, stall=stall)
+    assert result.error is None and result.finished_at is not None
+    wanted: list[list[int]] = [[] for _ in QUEUES]
+    for index, item in enumerate(program):
+        wanted[QUEUES.index(item.opcode)] += [index, *item.encode()]
+    assert result.queues == wanted
+    changes = [k for n, k in enumerate(result.order) if n == 0 or result.order[n - 1] != k]
+    kinds = [QUEUES.index(item.opcode) for item in program]
+    assert changes == [k for n, k in enumerate(kinds) if n == 0 or kinds[n - 1] != k]
+    beats = -(-len(words) * 4 // (data_width // 8))
+    assert result.transfers == [(ADDRESS, beats)]
+    if not stall:
+        assert result.finished_at <= sum(item.format.words + 2 for item in program) + 20
+
+
+def test_barriers_wait_and_leave_timestamps() -> None:
+    store = Instruction(Opcode.STORE_0, {"run": 1}).encode()
+    result = run(store + BARRIER + store + BARRIER + BARRIER + END, busy_after_push=100)
+    assert result.error is None
+    first, second, third, last = result.timestamps
+    assert first > 100 and second - first > 100 and third - second < 10 and last - third < 10
+    assert result.count == 4 and result.finished_at is not None
+
+
+def test_log_keeps_the_first_entries_and_counts_all() -> None:
+    result = run(BARRIER * 520 + END, cycles=5000)
+    assert result.count == 521
+    assert len(result.timestamps) == 512 and result.timestamps == sorted(set(result.timestamps))
+
+
+def test_what_lies_behind_end_is_dropped() -> None:
+    result = run(END + [0xFFFF_FFFF] * 30)
+    assert result.error is None and result.finished_at is not None
+
+
+LOAD = Instruction(Opcode.LOAD_X, {"tag": 7}).encode()
+
+
+@pytest.mark.parametrize(("words", "code", "place", "index", "tag"), [
+    (LOAD + [0xABCD_0203, 0] + END, ErrorCode.BAD_OPCODE, 80, 1, 0xABCD),
+    (LOAD + [0] * 4, ErrorCode.BAD_OPCODE, 80, 1, 0),
+    ([LOAD[0] + 0x100, *LOAD[1:], *END], ErrorCode.BAD_LENGTH, 0, 0, 7),
+    (BARRIER + [END[0] - 0x100, *END[1:]], ErrorCode.BAD_LENGTH, 8, 1, 99),
+    (BARRIER + [BARRIER[0], 1 << 20] + END, ErrorCode.BAD_FIELD, 8, 1, 0),
+    ([END[0], 1], ErrorCode.BAD_FIELD, 0, 0, 99),
+    (LOAD + LOAD, ErrorCode.BAD_LENGTH, 160, 2, 7),
+    (LOAD + LOAD[:6], ErrorCode.BAD_LENGTH, 80, 1, 7),
+])
+def test_bad_programs(words: list[int], code: ErrorCode, place: int, index: int, tag: int) -> None:
+    result = run(words, cycles=150)
+    assert result.error == (code, ADDRESS + place, index, tag)
+    assert result.finished_at is None
+    assert len(result.queues[0]) <= 42
+
+
+@pytest.mark.parametrize(("bytes_", "address", "code"), [
+    (0, ADDRESS, ErrorCode.BAD_LENGTH),
+    ((1 << 24) * 8, ADDRESS, ErrorCode.BAD_LENGTH),
+    (8, 1 << 40, ErrorCode.OUT_OF_WINDOW),
+])
+def test_programs_that_cannot_be_fetched(bytes_: int, address: int, code: ErrorCode) -> None:
+    result = run(END, bytes_=bytes_, address=address, cycles=50)
+    assert result.error == (code, address, 0, 0)
+    assert not result.transfers

@@ -233,12 +233,15 @@ class BlockSequencer(wiring.Component):
         # Stream: sums into the same word must be far enough apart, whatever the instruction before did.
         spaced = _countdown(m, self.block_start, self._recurrence, "spacing")
         drained = _countdown(m, self.issuing, self._recurrence, "gap")
+        nest_ready = Signal()
         m.d.comb += [
             self.block_start.eq(
                 slot_valid & rows_done & (lanes_done | ~slot_block.swap) & (~self.issuing | self.finishing) & spaced
-                & (drained & ~self.issuing | ~slot_first) & ~self.halt),
+                & (nest_ready | ~slot_first) & ~self.halt),
             self.block.eq(slot_block), self.first.eq(slot_first), self.last.eq(slot_last),
         ]
-        with m.If(self.block_start & slot_first):
-            m.d.sync += [self.nest.eq(slot_nest), self.post.eq(slot_post)]
+        with m.If(self.block_start):
+            m.d.sync += nest_ready.eq(0)
+        with m.Elif(slot_valid & slot_first & drained & ~self.issuing):
+            m.d.sync += [nest_ready.eq(1), self.nest.eq(slot_nest), self.post.eq(slot_post)]
         return slot_valid

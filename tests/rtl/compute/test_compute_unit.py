@@ -133,7 +133,7 @@ def simulate(config: Config, streaming: np.ndarray, stationary: np.ndarray, prog
             taken = ctx.get(stream.valid) and ctx.get(stream.ready)
             if ctx.get(dut.control.posted):
                 posts.append(ctx.get(dut.control.post))
-            assert not ctx.get(dut.control.error)
+            assert not ctx.get(dut.control.error), (ctx.get(dut.control.error_code), ctx.get(dut.control.error_address), at)
             await ctx.tick()
             if taken:
                 at += 1

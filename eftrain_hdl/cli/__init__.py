@@ -1,0 +1,49 @@
+"""The command line: ``eftrain``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from eftrain_hdl.cli import area, info, train, verilog
+from eftrain_hdl.cli.common import CliError
+
+__all__ = ["main"]
+
+_COMMANDS = (train, verilog, area, info)
+
+_EPILOG = """\
+examples:
+  eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 60
+  eftrain train --model shallow --data digits --device emulator --json -
+  eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
+  eftrain area --board zcu102
+  eftrain info --model 1x --batch 4
+
+`eftrain COMMAND --help` explains each command.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="eftrain", description="Train convolutional networks on a small accelerator: simulated, emulated or as Verilog.",
+        epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add_parser(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status, 2 for anything the user can put right."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (CliError, ValueError, FileNotFoundError, ImportError, RuntimeError) as error:
+        print(f"eftrain {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"eftrain {options.command}: interrupted", file=sys.stderr)
+        return 130

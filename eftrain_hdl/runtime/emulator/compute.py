@@ -99,7 +99,8 @@ def _check_banks(config: Config, planar: bool, table: _Lanes, lane: NDArray[np.i
 
 def _check_words(config: Config, bases: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
     """Refuse words outside the bank, twice in a block, or in another order than in the block before."""
-    for base in np.unique(bases):
+    _, first = np.unique(bases, return_index=True)
+    for base in bases[np.sort(first)]:
         words = wrap(base + offsets, 16)
         outside = np.flatnonzero((words < 0) | (words >= config.accumulator_depth))
         if outside.size:
@@ -256,12 +257,11 @@ def _accumulate(
     rest = dots[1:] if overwrite else dots
     sums = np.empty_like(rest)
     total = value
-    with np.errstate(all="ignore"):
-        for k, dot in enumerate(rest):
-            total = np.add(total, dot, out=sums[k])
-        # Plain sums are right as long as none is subnormal, infinite or NaN.
-        size = np.abs(sums)
-        plain = bool(((size >= _MIN_NORMAL) | (size == 0)).all()) and bool((size < np.inf).all())
+    for k, dot in enumerate(rest):
+        total = np.add(total, dot, out=sums[k])
+    # Plain sums are right as long as none is subnormal, infinite or NaN.
+    size = np.abs(sums)
+    plain = bool(((size >= _MIN_NORMAL) | (size == 0)).all()) and bool((size < np.inf).all())
     flags = Flags()
     if not plain:
         total = value

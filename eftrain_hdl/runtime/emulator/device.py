@@ -98,8 +98,10 @@ class EmulatorDevice(Device):
             program = self._fetch(program_address, program_bytes)
             for instruction, key in zip(program.instructions, program.keys, strict=True):
                 unit = Unit(instruction.format.unit)
-                self._take(instruction)
-                self._execute(program, instruction, key)
+                if unit is not Unit.COMMAND:
+                    self._take(instruction)
+                with np.errstate(all="ignore"):  # the arithmetic reports through its own flags
+                    self._execute(program, instruction, key)
                 self._give(instruction)
                 index += 1
             if program.fault is not None:
@@ -143,6 +145,8 @@ class EmulatorDevice(Device):
 
     def _execute(self, program: Program, instruction: Instruction, key: bytes) -> None:
         if instruction.opcode in (Opcode.BARRIER, Opcode.END):
+            if instruction["wait"] or instruction["post"]:
+                raise Fault(ErrorCode.BAD_FIELD, f"{instruction.opcode.name} has semaphores")
             for number, queue in enumerate(self.state.queues):
                 if queue:
                     left = sum(len(beats) for beats in queue)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.config import Config
 from eftrain_hdl.isa import NO_INDEX, VECTOR_LEVELS, VECTOR_QUANTITIES, Instruction
 from eftrain_hdl.numerics import Flags, float_add, float_mul, greater
 from eftrain_hdl.registers import ErrorCode
@@ -17,6 +16,9 @@ from .nests import nest_counts, nest_values
 from .state import Fault, State
 
 __all__ = ["VectorPlan", "plan_vector", "vector"]
+
+_MIN_NORMAL = np.float32(2.0**-126)
+"""What is not less is "above zero": a subnormal is not."""
 
 Places = NDArray[np.int32]
 Values = NDArray[np.float32]
@@ -31,7 +33,7 @@ class VectorPlan:
     instruction : its flags
     primary : beat of the accumulator bank or of operand C
     a, b : beats of operands A and B, ``None`` where unused
-    absent : elements that do not exist, ``None`` if there are none
+    present : elements that exist, ``None`` if all do
     index : pooling index
     sent : elements (with ``reduce``: groups) that reach the queues, ``None`` for all
     window : elements in a group of ``reduce``
@@ -41,8 +43,8 @@ class VectorPlan:
     primary: Places
     a: Places | None
     b: Places | None
-    absent: NDArray[np.bool_] | None
-    index: Places
+    present: NDArray[np.bool_] | None
+    index: NDArray[np.uint32]
     sent: NDArray[np.bool_] | None
     window: int
 
@@ -52,17 +54,28 @@ class VectorPlan:
         return 18 * len(self.primary)
 
 
-def _checked(places: NDArray[np.int64], used: NDArray[np.bool_] | None, size: int, what: str) -> Places:
-    """Places that exist; ``Fault`` if a used one does not, 0 for an unused one."""
-    bad = (places < 0) | (places >= size)
-    if bad.any():
-        wrong = np.flatnonzero(bad if used is None else bad & used)
+class _Places:
+    """Addresses of the elements in the memories: collects which are used but do not exist."""
+
+    def __init__(self) -> None:
+        self._wrong: list[tuple[int, int, str, int]] = []
+
+    def add(self, values: NDArray[np.int64], used: NDArray[np.bool_], size: int, what: str, bits: int = 16) -> Places:
+        """``values``, with 0 for those that do not exist."""
+        bad = (values < 0) | (values >= size)
+        if not bad.any():
+            return values.astype(np.int32)
+        wrong = np.flatnonzero(bad & used)
         if wrong.size:
-            place = int(places[wrong[0]])
-            raise Fault(ErrorCode.CHIP_ADDRESS, f"element {wrong[0]} uses {what} {place}, which does not exist",
-                        place % (1 << 16))
-        places = np.where(bad, 0, places)
-    return places.astype(np.int32)
+            value = int(values[wrong[0]])
+            self._wrong.append((int(wrong[0]), len(self._wrong), f"{what} {value}", value % (1 << bits)))
+        return np.where(bad, 0, values).astype(np.int32)
+
+    def check(self) -> None:
+        """``Fault`` for the first element with a wrong place, and there for the one that was added first."""
+        if self._wrong:
+            element, _, what, address = min(self._wrong)
+            raise Fault(ErrorCode.CHIP_ADDRESS, f"element {element} uses {what}, which does not exist", address)
 
 
 def plan_vector(state: State, instruction: Instruction) -> VectorPlan:
@@ -78,22 +91,30 @@ def plan_vector(state: State, instruction: Instruction) -> VectorPlan:
         raise Fault(ErrorCode.BAD_FIELD, "sgd and reduce exclude each other")
     present = _inside(value["row"], instruction["row_limit"]) & _inside(value["col"], instruction["col_limit"])
     emitted = _inside(value["y"], instruction["y_limit"]) & _inside(value["x"], instruction["x_limit"])
-    used = None if present.all() else present
+    places = _Places()
     if instruction["source"]:
-        primary = _checked(value["c"], used, config.operand_depth, "operand C beat")
+        primary = places.add(value["c"], present, config.operand_depth, "operand C beat")
     else:
-        primary = _accumulator_places(config, value["acc"], value["group"], used)
-    read_a = any(instruction[name] for name in ("mask_a", "match_a", "add_a", "sgd"))
-    needed = used if reduce else None
+        groups = config.rows // config.vector_lanes
+        primary = places.add(value["acc"], present, config.accumulator_depth, "accumulator word") * np.int32(groups)
+        primary += places.add(value["group"], present, groups, "row group", 8)
+    # With reduce, absent elements do nothing at all; otherwise they only miss the primary source.
+    active = present if reduce else np.ones_like(present)
+    a = b = None
+    if any(instruction[name] for name in ("mask_a", "match_a", "add_a", "sgd")):
+        a = places.add(value["a"], active, config.operand_depth, "operand A beat")
+    if instruction["add_b"]:
+        b = places.add(value["b"], active, config.operand_depth, "operand B beat")
+    places.check()
     window = counts[0] * counts[1] if reduce else 1
     sent = emitted[window - 1::window]
     return VectorPlan(
         instruction,
         primary,
-        _checked(value["a"], needed, config.operand_depth, "operand A beat") if read_a else None,
-        _checked(value["b"], needed, config.operand_depth, "operand B beat") if instruction["add_b"] else None,
-        None if used is None else ~present,
-        value["index"].astype(np.int32),
+        a,
+        b,
+        None if present.all() else present,
+        (value["index"] & 0xFFFF).astype(np.uint32),
         None if sent.all() else sent,
         window,
     )
@@ -103,55 +124,19 @@ def _inside(values: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
     return (values >= 0) & (values < limit)
 
 
-def _accumulator_places(
-    config: Config, words: NDArray[np.int64], groups: NDArray[np.int64], used: NDArray[np.bool_] | None
-) -> Places:
-    """Beat ``word * groups + group`` of an accumulator bank."""
-    per_word = config.rows // config.vector_lanes
-    word = _checked(words, used, config.accumulator_depth, "accumulator word")
-    return word * np.int32(per_word) + _checked(groups, used, per_word, "row group")
-
-
 def vector(state: State, plan: VectorPlan) -> None:
     """Execute a planned VECTOR instruction: its beats go to ``state.queues``."""
-    config, instruction = state.config, plan.instruction
-    lanes = config.vector_lanes
-    if instruction["source"]:
-        primary = state.operands[2]
-    else:
-        primary = state.accumulators[instruction["bank"]].reshape(-1, lanes).view(np.uint32)
-    p = primary.take(plan.primary, axis=0).view(np.float32)
-    a = None if plan.a is None else state.operands[0].take(plan.a, axis=0).view(np.float32)
-    b = None if plan.b is None else state.operands[1].take(plan.b, axis=0).view(np.float32)
-    learning_rate, weight_decay, momentum = state.scalars
-
-    def arithmetic(operation: Callable[..., tuple[Values, Flags]], x: Values, y: Values | np.float32) -> Values:
-        result, flags = operation(x, y)
-        state.flags |= flags
-        return result
-
-    if plan.absent is not None:
-        p[plan.absent] = 0.0
-    if instruction["mask_a"]:
-        assert a is not None
-        p[~(a > 0)] = 0.0
-    if instruction["match_a"]:
-        assert a is not None
-        p[a.view(np.uint32) != plan.index.view(np.uint32)[:, None]] = 0.0
-    u = p
-    if instruction["add_a"]:
-        assert a is not None
-        u = arithmetic(float_add, u, arithmetic(float_mul, a, weight_decay) if instruction["scale_a"] else a)
-    if b is not None:
-        u = arithmetic(float_add, u, arithmetic(float_mul, b, momentum) if instruction["scale_b"] else b)
-    if instruction["relu"]:
-        u = np.where((u > 0) | np.isnan(u), u, np.float32(0))
-    outputs = [u.view(np.uint32), u.view(np.uint32)]
+    instruction = plan.instruction
     if instruction["reduce"]:
-        outputs = list(_maximum(plan, u))
-    elif instruction["sgd"]:
-        assert a is not None
-        outputs[0] = arithmetic(float_add, a, arithmetic(float_mul, u, -learning_rate)).view(np.uint32)
+        outputs = _maximum(plan, _values(state, plan)[1])
+    else:
+        a, u = _values(state, plan)
+        outputs = u.view(np.uint32), u.view(np.uint32)
+        if instruction["sgd"]:
+            step, flags = float_mul(u, -state.scalars[0])
+            updated, more = float_add(a, step)
+            state.flags |= flags | more
+            outputs = updated.view(np.uint32), outputs[1]
     for queue, output in enumerate(outputs):
         if instruction[f"emit_{queue}"]:
             beats = output if plan.sent is None else output[plan.sent]
@@ -159,13 +144,48 @@ def vector(state: State, plan: VectorPlan) -> None:
                 state.queues[queue].append(beats)
 
 
+def _values(state: State, plan: VectorPlan) -> tuple[Values, Values]:
+    """Operand A (zeros if it is not used) and u of every element; with ``reduce`` of every one that is present."""
+    instruction, lanes = plan.instruction, state.config.vector_lanes
+    elements = plan.present if plan.present is not None and instruction["reduce"] else slice(None)
+
+    def fetch(memory: NDArray[np.uint32], places: Places) -> Values:
+        return memory.take(places[elements], axis=0).view(np.float32)
+
+    def arithmetic(operation: Callable[..., tuple[Values, Flags]], x: Values, y: Values | np.float32) -> Values:
+        result, flags = operation(x, y)
+        state.flags |= flags
+        return result
+
+    if instruction["source"]:
+        u = fetch(state.operands[2], plan.primary)
+    else:
+        u = fetch(state.accumulators[instruction["bank"]].reshape(-1, lanes).view(np.uint32), plan.primary)
+    a = np.zeros_like(u) if plan.a is None else fetch(state.operands[0], plan.a)
+    if plan.present is not None and not instruction["reduce"]:
+        u[~plan.present] = 0.0
+    if instruction["mask_a"]:
+        u[~(a >= _MIN_NORMAL)] = 0.0
+    if instruction["match_a"]:
+        u[a.view(np.uint32) != plan.index[elements][:, None]] = 0.0
+    if instruction["add_a"]:
+        u = arithmetic(float_add, u, arithmetic(float_mul, a, state.scalars[1]) if instruction["scale_a"] else a)
+    if plan.b is not None:
+        b = fetch(state.operands[1], plan.b)
+        u = arithmetic(float_add, u, arithmetic(float_mul, b, state.scalars[2]) if instruction["scale_b"] else b)
+    if instruction["relu"]:
+        u[u < _MIN_NORMAL] = 0.0  # NaN stays
+    return a, u
+
+
 def _maximum(plan: VectorPlan, u: Values) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Value and position of the maximum of every window, as words ``[windows, lanes]``."""
-    windows = len(u) // plan.window
-    candidates = u.reshape(windows, plan.window, -1)
-    index = plan.index.view(np.uint32).reshape(windows, plan.window)
-    absent = np.zeros(len(u), np.bool_) if plan.absent is None else plan.absent
-    present = ~absent.reshape(windows, plan.window)
+    """Value and position ``[windows, lanes]`` of the maximum of every window, from the values of present elements."""
+    windows = len(plan.index) // plan.window
+    present = np.ones(len(plan.index), np.bool_) if plan.present is None else plan.present
+    everywhere = np.zeros((len(plan.index), u.shape[1]), np.float32)
+    everywhere[present] = u
+    candidates = everywhere.reshape(windows, plan.window, -1)
+    index, present = plan.index.reshape(windows, plan.window), present.reshape(windows, plan.window)
     value = np.full((windows, u.shape[1]), -np.inf, np.float32)
     position = np.full(value.shape, NO_INDEX, np.uint32)
     started = np.zeros((windows, 1), np.bool_)
@@ -176,5 +196,5 @@ def _maximum(plan: VectorPlan, u: Values) -> tuple[NDArray[np.uint32], NDArray[n
         position = np.where(wins, index[:, k, None], position)
         started |= competes
     if plan.instruction["gate"]:
-        position[~(value > 0)] = NO_INDEX
+        position[~(value >= _MIN_NORMAL)] = NO_INDEX
     return value.view(np.uint32), position

@@ -1,0 +1,313 @@
+"""Every way in which a program can stop the emulator, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import FORMATS, Instruction, Opcode, Target, assemble
+from eftrain_hdl.registers import ErrorCode, Unit
+from eftrain_hdl.runtime.device import Device
+from eftrain_hdl.runtime.emulator import EmulatorDevice
+from eftrain_hdl.runtime.errors import DeviceError
+from tests.runtime.programs import compute, end, lane_nest, nest, run, transfer, vector
+
+MEMORY = 1 << 16
+BASE = 1 << 12
+CONFIG = Config(
+    rows=8, lanes=4, streaming_depth=64, stationary_depth=64, accumulator_depth=32, operand_depth=64, data_width=64
+)
+BEAT = CONFIG.beat_bytes
+
+
+@pytest.fixture
+def device() -> Device:
+    return EmulatorDevice(CONFIG, MEMORY, BASE)
+
+
+def load_x(address: int = BASE, run: int = 2, **fields: int) -> Instruction:
+    return transfer(Opcode.LOAD_X, address, run, **fields)
+
+
+def fails(
+    device: Device, code: ErrorCode, unit: Unit, *program: Instruction, text: str, index: int | None = None
+) -> DeviceError:
+    """Run a program (END is added) that stops with an error at its last instruction, or at ``index``."""
+    with pytest.raises(DeviceError, match=text) as caught:
+        run(device, [*program, end()])
+    error = caught.value
+    assert (error.code, error.unit) == (code, unit)
+    assert error.instruction == (len(program) - 1 if index is None else index)
+    for part in (code.name, unit.name, f"instruction {error.instruction}", f"{error.address:#x}"):
+        assert part in str(error)
+    return error
+
+
+@pytest.mark.parametrize(
+    "field", ["run", "count1", "count2", "count3", "x_count", "y_count", "z_count", "x_phases", "y_phases"]
+)
+def test_load_counts_of_zero(device: Device, field: str) -> None:
+    fails(device, ErrorCode.BAD_FIELD, Unit.LOAD_X, load_x(**{**{"run": 2}, field: 0}), text=f"{field} is zero")
+
+
+@pytest.mark.parametrize(
+    "instruction, text",
+    [
+        (load_x(run=1 << 24), "run is 16777216"),
+        (load_x(reserved=3), "reserved is 3"),
+        (load_x(run=3), "6 words do not make whole vectors of 4"),
+        (load_x(target=9), "target 9 does not exist"),
+        (load_x(target=Target.STATIONARY), "STATIONARY does not belong to LOAD_X"),
+        (transfer(Opcode.LOAD_A, BASE, 2, target=Target.STREAMING), "STREAMING does not belong to LOAD_A"),
+        (transfer(Opcode.LOAD_A, BASE, 2, target=Target.STATIONARY, planar=1), "planar does not apply to STATIONARY"),
+        (transfer(Opcode.STORE_1, BASE, 0), "run is zero"),
+        (transfer(Opcode.STORE_0, BASE, 1, count2=0), "count2 is zero"),
+        (compute(a_rows=0), "a_rows is 0"),
+        (compute(a_rows=9), "a_rows is 9"),
+        (compute(lanes_total=1 << 24), "lanes_total is 16777216"),
+        *((compute(**{f"{name}_count": 0}), f"{name}_count is zero") for name in ("b0", "b3", "s0", "s3", "l0", "l1")),
+        *((vector(**{f"n{k}_count": 0}), f"n{k}_count is zero") for k in range(6)),
+        (vector(sgd=1, reduce=1), "exclude each other"),
+    ],
+)
+def test_bad_fields(device: Device, instruction: Instruction, text: str) -> None:
+    fails(device, ErrorCode.BAD_FIELD, instruction.format.unit, instruction, text=text)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.LOAD_X, Opcode.LOAD_A, Opcode.STORE_0, Opcode.STORE_1])
+def test_transfers_outside_memory_or_unaligned(device: Device, opcode: Opcode) -> None:
+    unit, target = FORMATS[opcode].unit, {"target": Target.OPERAND_A} if opcode is Opcode.LOAD_A else {}
+    sent = [vector(emit_0=1, emit_1=1, **nest("n", 6, [4]))]
+
+    def failing(code: ErrorCode, address: int, text: str, run: int = 2, **fields: int) -> int:
+        error = fails(device, code, unit, *sent, transfer(opcode, address, run, **target, **fields), text=text)
+        device.reset()
+        return error.address
+
+    end_of_memory = BASE + MEMORY
+    assert failing(ErrorCode.UNALIGNED, BASE + 4, "address 0x1004") == BASE + 4
+    for k in (1, 2, 3):
+        failing(ErrorCode.UNALIGNED, BASE, f"stride{k} -?0x4", **{f"stride{k}": -4})
+    assert failing(ErrorCode.OUT_OF_WINDOW, BASE - BEAT, "2 beats at 0xff8") == BASE - BEAT
+    last = end_of_memory - BEAT
+    assert failing(ErrorCode.OUT_OF_WINDOW, last, "2 beats at 0x10ff8 are not between 0x1000 and 0x11000") == last
+    assert failing(ErrorCode.OUT_OF_WINDOW, 1 << 44, "0x100000000000") == 1 << 44
+    # The first run that is outside is named, whichever level takes it there.
+    assert failing(ErrorCode.OUT_OF_WINDOW, last - BEAT, "beats at", count1=2, stride1=BEAT) == last
+    below = {"count1": 2, "count2": 2, "stride1": BEAT, "stride2": -4 * BEAT}
+    assert failing(ErrorCode.OUT_OF_WINDOW, BASE, "beats at", **below) == BASE - 4 * BEAT
+    assert failing(ErrorCode.OUT_OF_WINDOW, BASE, "beats at", count3=3, stride3=MEMORY // 2) == end_of_memory
+
+
+def test_load_outside_chip_memory_writes_nothing(device: Device) -> None:
+    device.write(BASE, np.ones(1024, np.float32))
+    lanes, width = CONFIG.lanes, CONFIG.vector_lanes
+    cases = [
+        (load_x(run=4, base=63), 64, "STREAMING"),
+        (load_x(run=4, base=0, x_stride=-1), (1 << 24) - 1, "STREAMING"),
+        (load_x(run=2, planar=1, base=64 * lanes - width, x_stride=1), 64 * lanes - width + 1, "STREAMING"),
+        (transfer(Opcode.LOAD_A, BASE, 4, target=Target.STATIONARY, base=63), 64, "STATIONARY"),
+        (transfer(Opcode.LOAD_A, BASE, 4, target=Target.OPERAND_C, base=61), 64, "OPERAND_C"),
+    ]
+    for instruction, address, name in cases:
+        error = fails(device, ErrorCode.CHIP_ADDRESS, instruction.format.unit, instruction, text=f"outside {name}")
+        assert error.address == address
+        device.reset()
+    state = device.state
+    assert not state.streaming[:-1].any() and not state.stationary[:-1].any() and not state.operands.any()
+
+
+@pytest.mark.parametrize(
+    "instruction, address",
+    [
+        (compute(acc_base=-1), 0xFFFF),
+        (compute(**nest("s", 4, [33], acc=[1])), 32),
+        (compute(acc_base=20, **nest("b", 4, [5], acc=[4])), 32),
+        (compute(ones=1, ones_acc=32), 32),
+        (vector(acc_base=32), 32),
+        (vector(group_base=4), 4),
+        (vector(group_base=-1), 0xFF),
+        # The first element counts, then the order acc, group, c, a, b.
+        (vector(acc_base=31, add_b=1, b_base=62, **nest("n", 6, [4], acc=[1], b=[2])), 32),
+        (vector(acc_base=30, add_b=1, b_base=62, **nest("n", 6, [4], acc=[1], b=[2])), 64),
+        (vector(source=1, c_base=-1, acc_base=99, mask_a=1, a_base=64), 0xFFFF),
+        (vector(source=1, c_base=64), 64),
+        (vector(mask_a=1, a_base=-2), 0xFFFE),
+        (vector(sgd=1, a_base=64), 64),
+        (vector(add_b=1, b_base=64), 64),
+    ],
+)
+def test_addresses_outside_accumulators_and_operands(device: Device, instruction: Instruction, address: int) -> None:
+    error = fails(device, ErrorCode.CHIP_ADDRESS, instruction.format.unit, instruction, text="does not exist|not exist")
+    assert error.address == address
+
+
+def test_absent_elements_read_nothing(device: Device) -> None:
+    run(device, [vector(acc_base=-5, group_base=-1, row_base=-1), vector(source=1, c_base=99, col_base=1),
+                 vector(reduce=1, match_a=1, a_base=99, row_base=1), end()])
+
+
+@pytest.mark.parametrize(
+    "fields, text",
+    [
+        # Neither one address for all lanes nor successive ones.
+        (lane_nest([4, 1], v=[2, 0, 0]), "neither a channel vector nor a pixel vector"),
+        (lane_nest([2, 1], v=[1, 3, 0]), "neither a channel vector nor a pixel vector"),
+        # Only the second table of the nest is wrong.
+        (lane_nest([6, 1], v=[1, 7, 0]) | nest("b", 4, [2]) | {"lanes_per_block": 1}, "table 1"),
+        (lane_nest([4, 1], v=[0, 0, 0]) | {"lane_base": 1}, "channel vector, but the lane"),
+        (lane_nest([4, 1], v=[0, 0, 0]) | nest("s", 4, [2], acc=[1], lane=[1]), "channel vector, but the lane"),
+        (lane_nest([4, 1], v=[0, 0, 0]) | {"planar": 1}, "lane 1 of planar table 0"),
+        (lane_nest([4, 1], v=[1, 0, 0]) | {"planar": 1, "lane_base": 1}, "planar vector with a lane"),
+    ],
+)
+def test_bank_conflicts(device: Device, fields: dict[str, int], text: str) -> None:
+    fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, compute(**fields), text=text)
+
+
+def test_lanes_that_do_not_exist_have_no_conflict(device: Device) -> None:
+    run(device, [compute(lanes_total=2, **lane_nest([2, 1], v=[1, 3, 0])), end()])
+
+
+@pytest.mark.parametrize(
+    "fields, text",
+    [
+        (nest("s", 4, [2], acc=[0]), "occurs twice"),
+        (nest("s", 4, [2, 2], acc=[1, 1]), "occurs twice"),
+        (nest("s", 4, [2], acc=[1]) | {"ones": 1, "ones_acc": 1}, "occurs twice"),
+        # Words 0 2 1 3, then 1 3 2 4: words 1 and 3 keep their order, 1 and 2 do not.
+        (nest("s", 4, [2, 2], acc=[2, 1]) | nest("b", 4, [2], acc=[1]), "different orders"),
+    ],
+)
+def test_accumulator_order(device: Device, fields: dict[str, int], text: str) -> None:
+    fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, compute(**fields), text=text)
+
+
+def test_semaphores(device: Device) -> None:
+    first = load_x(post=0b1001)
+    run(device, [first, load_x(wait=0b1000), compute(wait=0b0001), end()])
+    fails(device, ErrorCode.WATCHDOG, Unit.LOAD_X, first, load_x(wait=0b1000), load_x(wait=0b1000),
+          text=r"waits for semaphore 3.*program order")
+    device.reset()
+    # What is left of one run is no use to the next.
+    run(device, [first, end()])
+    fails(device, ErrorCode.WATCHDOG, Unit.COMPUTE, compute(wait=1), text="semaphore 0")
+    for field in ("wait", "post"):
+        for opcode in (Opcode.BARRIER, Opcode.END):
+            device.reset()
+            fails(device, ErrorCode.BAD_FIELD, Unit.COMMAND, Instruction(opcode, {field: 1}), text="has semaphores")
+
+
+def test_semaphore_overflow(device: Device) -> None:
+    post = vector(post=1 << 15)
+    run(device, [post] * 255 + [end()])
+    fails(device, ErrorCode.TOKEN_OVERFLOW, Unit.VECTOR, *[post] * 256, text="semaphore 15")
+
+
+def test_store_queues(device: Device) -> None:
+    two = vector(emit_0=1, **nest("n", 6, [2]))
+    for opcode, unit, wanted, sent in ((Opcode.STORE_0, Unit.STORE_0, 3, 2), (Opcode.STORE_1, Unit.STORE_1, 1, 0)):
+        store = transfer(opcode, BASE, wanted)
+        fails(device, ErrorCode.WATCHDOG, unit, two, store, text=f"wants {wanted} beats, of which {sent}")
+        device.reset()
+    store = transfer(Opcode.STORE_0, BASE, 1)
+    program = [two, store, Instruction(Opcode.BARRIER, {})]
+    fails(device, ErrorCode.WATCHDOG, Unit.COMMAND, *program, text="1 beats for STORE_0")
+    device.reset()
+    fails(device, ErrorCode.WATCHDOG, Unit.COMMAND, vector(emit_1=1), text="1 beats for STORE_1", index=1)
+    device.reset()
+    run(device, [two, transfer(Opcode.STORE_0, BASE, 2), end()])
+
+
+def fails_raw(device: Device, words: np.ndarray, code: ErrorCode, index: int, offset: int, text: str) -> None:
+    address = BASE + MEMORY // 2
+    with pytest.raises(DeviceError, match=text) as caught:
+        run(device, words, address)
+    error = caught.value
+    assert (error.code, error.unit, error.instruction, error.address) == (code, Unit.COMMAND, index, address + offset)
+    device.reset()
+
+
+def test_encodings(device: Device) -> None:
+    good = assemble([compute(), end()])
+    size = 4 * FORMATS[Opcode.COMPUTE].words
+    for opcode in (0, 3, 0xFF):
+        bad = good.copy()
+        bad[size // 4] = bad[size // 4] & np.uint32(0xFFFFFF00) | np.uint32(opcode)
+        fails_raw(device, bad, ErrorCode.BAD_OPCODE, 1, size, f"opcode {opcode:#04x}")
+    bad = good.copy()
+    bad[0] ^= np.uint32(1 << 8)
+    fails_raw(device, bad, ErrorCode.BAD_LENGTH, 0, 0, "COMPUTE has")
+    fails_raw(device, good[:-2], ErrorCode.BAD_LENGTH, 1, size, "no END")
+    fails_raw(device, good[:-3], ErrorCode.BAD_LENGTH, 0, 0, "past the end")
+    fails_raw(device, good[:0], ErrorCode.BAD_LENGTH, 0, 0, "no END")
+
+
+def test_instructions_before_a_bad_one_take_effect(device: Device) -> None:
+    device.write(BASE, np.arange(4, dtype=np.float32))
+    bad = assemble([load_x(), end()])
+    bad[-2] &= ~np.uint32(0xFF)
+    fails_raw(device, bad, ErrorCode.BAD_OPCODE, 1, 4 * FORMATS[Opcode.LOAD_X].words, "opcode 0x00")
+    assert device.state.streaming[:4].tolist() == [0, 1, 2, 3]
+
+
+def test_where_programs_may_be(device: Device) -> None:
+    words = assemble([end()])
+    device.write(BASE + 32, words)
+    for address, nbytes, code in (
+        (BASE + 32, 8, ErrorCode.UNALIGNED), (BASE - 64, 72, ErrorCode.OUT_OF_WINDOW),
+        (BASE + MEMORY, 8, ErrorCode.OUT_OF_WINDOW), (BASE, MEMORY + 4, ErrorCode.OUT_OF_WINDOW),
+    ):
+        with pytest.raises(DeviceError) as caught:
+            device.run(address, nbytes)
+        assert (caught.value.code, caught.value.unit, caught.value.instruction) == (code, Unit.COMMAND, 0)
+        assert caught.value.address == address
+        device.reset()
+
+
+def test_no_run_without_reset(device: Device) -> None:
+    device.set_scalars(0.5, 0.0, 0.0)
+    fails(device, ErrorCode.BAD_FIELD, Unit.VECTOR, vector(emit_0=1), vector(sgd=1, reduce=1), text="exclude")
+    with pytest.raises(DeviceError, match="needs a reset after: sgd and reduce") as caught:
+        run(device, [end()])
+    assert (caught.value.code, caught.value.unit, caught.value.instruction) == (ErrorCode.BAD_FIELD, Unit.VECTOR, 1)
+    device.reset()
+    run(device, [end()])  # the beat that was sent before the error is gone
+    device.write(BASE, np.full(2, 4.0, np.float32))
+    run(device, [
+        transfer(Opcode.LOAD_A, BASE, 1, target=Target.OPERAND_A),
+        transfer(Opcode.LOAD_A, BASE, 1, target=Target.OPERAND_C),
+        vector(source=1, sgd=1, emit_0=1), transfer(Opcode.STORE_0, BASE + 64, 1), end(),
+    ])
+    assert device.read_float32(BASE + 64, 2).tolist() == [2.0, 2.0]
+
+
+def test_flags(device: Device) -> None:
+    device.write(BASE, np.array([3e38, np.inf], np.float32))
+    load = [transfer(Opcode.LOAD_A, BASE, 1, target=target) for target in (Target.OPERAND_A, Target.OPERAND_C)]
+    assert device.flags() == {"overflow": False, "invalid": False}
+    run(device, [*load, vector(source=1, add_a=1), end()])
+    assert device.flags() == {"overflow": True, "invalid": False}
+    device.reset()
+    assert device.flags()["overflow"]
+    device.clear_flags()
+    device.set_scalars(1.0, -1.0, 0.0)
+    run(device, [*load, vector(source=1, add_a=1, scale_a=1), end()])
+    assert device.flags() == {"overflow": False, "invalid": True}
+
+
+def test_host_access(device: Device) -> None:
+    for address, nbytes in ((BASE - 1, 1), (BASE + MEMORY - 3, 4), (BASE, -1)):
+        with pytest.raises(ValueError, match="are not in memory"):
+            device.read(address, nbytes)
+    with pytest.raises(ValueError, match="are not in memory"):
+        device.write(BASE + MEMORY - 4, np.zeros(2, np.float32))
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    device.write(BASE + 8, values.T)
+    assert device.read_float32(BASE + 8, (3, 2)).tolist() == values.T.tolist()
+    assert device.memory_bytes == MEMORY
+    with pytest.raises(ValueError, match="do not fit 40 address bits"):
+        EmulatorDevice(CONFIG, 1 << 41)
+    with pytest.raises(ValueError, match="no multiple of 8"):
+        EmulatorDevice(CONFIG, MEMORY, 4)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters
 
+from .backward import Backward, backward_without_weights, can_fuse
 from .context import Context
 from .emit import assemble_aligned
 from .errors import CompileError
@@ -19,6 +20,7 @@ from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
 from .memory import Memory, Tensor
 from .stages import Map, Stage, build_stages, first_trainable
+from .update import Parameters, Update, update_from_gradient
 
 __all__ = ["Plan", "PlannedProgram", "compile_model"]
 
@@ -116,6 +118,7 @@ class _Compiler:
             )
         values = self.memory.tensor("input", layout)
         self.values = [values]
+        self.gradient = self.memory.tensor("logits_gradient", self._map(self.stages[-1].output_map))
         self.indices: list[Tensor | None] = []
         for k, stage in enumerate(self.stages):
             name = "logits" if stage is self.stages[-1] else f"output.{k}"
@@ -146,8 +149,52 @@ class _Compiler:
                 forward_without_weights(context, stage, source, output, index)
         self._finish("forward", context)
 
+    def backward(self, name: str, fused: bool) -> None:
+        """From the gradient of the logits down to the first weights, updated on the way or with gradients stored."""
+        context = Context(self.config, self.batch)
+        gradient, passed = self.gradient, False
+        for k in range(len(self.stages) - 1, self.first - 1, -1):
+            stage = self.stages[k]
+            if not (passed or stage.passes_through):
+                result = self._between(f"result_gradient.{k}", stage.result_map)
+                backward_without_weights(context, stage, gradient, result, self.values[k + 1], self.indices[k])
+                gradient = result
+            passed = False
+            if not stage.weights:
+                continue
+            here = gradient
+            if k > self.first:
+                before = self.stages[k - 1]
+                passed = can_fuse(stage, before)
+                shape = before.result_map if passed else before.output_map
+                gradient = self._between(f"{'result' if passed else 'output'}_gradient.{k - 1}", shape)
+                Backward(
+                    context, stage, here, self._tensor("weights", stage), gradient, before if passed else None,
+                    self.values[k], self.indices[k - 1],
+                ).emit()  # fmt: skip
+            Update(context, stage, self.values[k], here, self._parameters(stage), fused).emit()
+        self._finish(name, context)
+
+    def update(self) -> None:
+        """The optimizer's step from stored gradients."""
+        context = Context(self.config, self.batch)
+        for stage in self.stages:
+            if stage.weights:
+                update_from_gradient(context, stage, self._parameters(stage))
+        self._finish("update", context)
+
+    def _between(self, name: str, shape: Map) -> Tensor:
+        return self.memory.tensors.get(name) or self.memory.tensor(name, self._map(shape))
+
+    def _parameters(self, stage: Stage) -> Parameters:
+        velocity = self._tensor("velocity", stage) if self.optimizer.momentum else None
+        return Parameters(self._tensor("weights", stage), self._tensor("gradient", stage), velocity)
+
     def run(self) -> Plan:
         self.forward()
+        self.backward("backward_update", fused=True)
+        self.backward("backward", fused=False)
+        self.update()
         self.plan.memory_bytes = self.memory.end - self.memory.base
         return self.plan
 

@@ -110,7 +110,7 @@ def test_load(sizes: Config, seed: int, data: st.DataObject) -> None:
     fields = {f"stride{k}": data.draw(small) * sizes.beat_bytes for k in (1, 2, 3)}
     fields |= {f"count{k + 1}": count for k, count in enumerate(runs)}
     fields |= {name: data.draw(st.integers(1, 4)) for name in ("x_count", "y_count", "z_count", "x_phases", "y_phases")}
-    fields |= {name: data.draw(st.integers(0, 5)) for name in ("x_phase", "y_phase")}
+    fields |= {f"{axis}_phase": data.draw(st.integers(0, fields[f"{axis}_phases"] - 1)) for axis in "xy"}
     names = ("x_stride", "x_phase_stride", "y_stride", "y_phase_stride", "z_stride", "w_stride")
     fields |= {name: data.draw(small) for name in names}
     opcode = Opcode.LOAD_X if target is Target.STREAMING else Opcode.LOAD_A

@@ -57,6 +57,8 @@ def test_load_counts_of_zero(device: Device, field: str) -> None:
         (load_x(run=1 << 24), "run is 16777216"),
         (load_x(reserved=3), "reserved is 3"),
         (load_x(run=3), "6 words do not make whole vectors of 4"),
+        (load_x(x_phases=3, x_phase=3), "x_phase 3 does not exist"),
+        (load_x(y_phase=1), "y_phase 1 does not exist"),
         (load_x(target=9), "target 9 does not exist"),
         (load_x(target=Target.STATIONARY), "STATIONARY does not belong to LOAD_X"),
         (transfer(Opcode.LOAD_A, BASE, 2, target=Target.STREAMING), "STREAMING does not belong to LOAD_A"),

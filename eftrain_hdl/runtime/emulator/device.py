@@ -126,8 +126,9 @@ class EmulatorDevice(Device):
         return program
 
     def _take(self, instruction: Instruction) -> None:
-        for k in range(SEMAPHORES):
-            if instruction["wait"] >> k & 1:
+        mask = instruction["wait"]
+        for k in range(mask.bit_length()):
+            if mask >> k & 1:
                 if self._semaphores[k] == 0:
                     raise Fault(
                         ErrorCode.WATCHDOG,
@@ -137,8 +138,9 @@ class EmulatorDevice(Device):
                 self._semaphores[k] -= 1
 
     def _give(self, instruction: Instruction) -> None:
-        for k in range(SEMAPHORES):
-            if instruction["post"] >> k & 1:
+        mask = instruction["post"]
+        for k in range(mask.bit_length()):
+            if mask >> k & 1:
                 if self._semaphores[k] == SEMAPHORE_MAX:
                     raise Fault(ErrorCode.TOKEN_OVERFLOW, f"semaphore {k} would exceed {SEMAPHORE_MAX}")
                 self._semaphores[k] += 1

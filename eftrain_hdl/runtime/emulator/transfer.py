@@ -107,13 +107,13 @@ def plan_load(state: State, instruction: Instruction) -> LoadPlan:
     x_count, y_count, z_count, x_phases, y_phases = at_least_one(
         instruction, ["x_count", "y_count", "z_count", "x_phases", "y_phases"]
     )
+    for axis in "xy":
+        if instruction[f"{axis}_phase"] >= instruction[f"{axis}_phases"]:
+            raise Fault(ErrorCode.BAD_FIELD, f"{axis}_phase {instruction[f'{axis}_phase']} does not exist")
     runs = _plan_runs(state, instruction)
     vectors = target in (Target.STREAMING, Target.STATIONARY) and not planar
     item = config.lanes if vectors else config.vector_lanes
-    items, rest = divmod(runs.words, item)
-    if rest:
-        raise Fault(ErrorCode.BAD_FIELD, f"{runs.words} words do not make whole vectors of {item}")
-    k = np.arange(items, dtype=np.int64)
+    k = np.arange(-(-runs.words // item), dtype=np.int64)
     x = instruction["x_phase"] + k % x_count
     y = instruction["y_phase"] + k // x_count % y_count
     z = k // (x_count * y_count) % z_count
@@ -135,6 +135,8 @@ def plan_load(state: State, instruction: Instruction) -> LoadPlan:
         raise Fault(
             ErrorCode.CHIP_ADDRESS, f"item {outside[0]} goes to {address}, outside {target.name}", address % (1 << 24)
         )
+    if runs.words % item:
+        raise Fault(ErrorCode.BAD_FIELD, f"{runs.words} words do not make whole vectors of {item}", int(addresses[-1]))
     return LoadPlan(runs, target, planar, addresses.astype(np.int32))
 
 

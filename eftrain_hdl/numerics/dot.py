@@ -2,8 +2,8 @@
 
 With ``e(x)`` the exponent of ``x`` (``2**e <= |x| < 2**(e+1)``), ``E`` the largest ``e(a) + e(b)`` over the lanes whose
 product is not zero and ``w`` the window: every product is cut toward zero to a multiple of ``2**(E + 2 - w)``, the cut
-products are summed exactly and the sum is rounded once to FP32. All intermediate values are integers below ``2**53`` times
-a power of two, so float64 arithmetic reproduces them exactly.
+products are summed exactly and the sum is rounded once to FP32. All intermediate values are integers below ``2**53``
+times a power of two, so float64 arithmetic reproduces them exactly.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _INNER = 1024
 
 
 def default_window(fmt: FloatFormat) -> int:
-    """Bits of the alignment window unless told otherwise: 30, or the product's own width plus two where that is less."""
+    """Bits of the alignment window unless told otherwise: 30, or two more than a product has where that is less."""
     return min(30, 2 * fmt.significand + 2)
 
 
@@ -90,7 +90,7 @@ def _round(total: NDArray[np.float64], emax: NDArray[np.int16], window: int) -> 
 
 
 def _special(a: NDArray[np.float32], b: NDArray[np.float32]) -> Elements:
-    """Result, whether it stands in for the finite one, and invalid, of vectors (last axis) with Inf or NaN among them."""
+    """Result, whether it replaces the finite one, and invalid, of vectors (last axis) with Inf or NaN in them."""
     nan = np.isnan(a) | np.isnan(b)
     infinite = (np.isinf(a) | np.isinf(b)) & ~nan
     undefined = (infinite & ((a == 0) | (b == 0))).any(-1)
@@ -191,7 +191,7 @@ def _finite_matrix(
 def fused_dot_matrix(
     a: ArrayLike, b: ArrayLike, fmt: FloatFormat = FP32, window: int | None = None
 ) -> tuple[NDArray[np.float32], Flags]:
-    """Every row of ``a[R, lanes]`` with every row of ``b[n, lanes]``: float32 ``[n, R]`` and the flags over all of them.
+    """Every row of ``a[R, lanes]`` with every row of ``b[n, lanes]``: float32 ``[n, R]`` and the flags over all.
 
     The bits are those of :func:`fused_dot`; this is the fast path for whole layers. Errors as there.
     """

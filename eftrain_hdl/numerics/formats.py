@@ -1,7 +1,7 @@
 """Binary floating-point formats and conversions between them.
 
-Every array that leaves or enters this package is ``float32``; a narrower format is represented by the ``float32`` values
-that it can hold. Subnormal numbers do not exist here: they read and write as a zero of the same sign.
+Every array that leaves or enters this package is ``float32``; a narrower format is represented by the ``float32``
+values that it can hold. Subnormal numbers do not exist here: they read and write as a zero of the same sign.
 """
 
 from __future__ import annotations
@@ -105,14 +105,15 @@ def _as_float32(x: ArrayLike) -> NDArray[np.float32]:
 
 def flush_subnormals(x: NDArray[np.float32], fmt: FloatFormat = FP32) -> NDArray[np.float32]:
     """Values of ``x`` below the normal range of ``fmt`` replaced by a zero of the same sign; NaN and Inf pass."""
-    return x * (np.abs(x) >= np.float32(fmt.min_normal))
+    with np.errstate(invalid="ignore"):
+        return x * (np.abs(x) >= np.float32(fmt.min_normal))
 
 
 def round_to_format(x: ArrayLike, fmt: FloatFormat) -> NDArray[np.float32]:
     """Round FP32 values to ``fmt``, to nearest with ties to even.
 
-    A magnitude below the normal range of ``fmt`` (judged before rounding) becomes a zero of the same sign, one that rounds
-    past the largest number becomes Inf, and every NaN becomes :data:`CANONICAL_NAN`.
+    A magnitude below the normal range of ``fmt`` (judged before rounding) becomes a zero of the same sign, one that
+    rounds past the largest number becomes Inf, and every NaN becomes :data:`CANONICAL_NAN`.
     """
     values = _as_float32(x)
     drop = _FP32_MANTISSA - fmt.mantissa

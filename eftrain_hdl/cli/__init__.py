@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from eftrain_hdl.cli import area, info, train, verilog
-from eftrain_hdl.cli.common import CliError
+from eftrain_hdl.cli.common import CliError, Parser
 
 __all__ = ["main"]
 
@@ -15,8 +15,8 @@ _COMMANDS = (train, verilog, area, info)
 
 _EPILOG = """\
 examples:
-  eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 60
-  eftrain train --model shallow --data digits --device emulator --json -
+  eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 300
+  eftrain train --model shallow --device emulator --steps 60 --json -
   eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
   eftrain area --board zcu102
   eftrain info --model 1x --batch 4
@@ -27,9 +27,12 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser of all commands."""
-    top = argparse.ArgumentParser(
-        prog="eftrain", description="Train convolutional networks on a small accelerator: simulated, emulated or as Verilog.",
-        epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(
+        prog="eftrain",
+        description="Train convolutional networks on a small accelerator, simulated or emulated; write it as Verilog.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_parser(commands)
@@ -37,12 +40,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status, 2 for anything the user can put right."""
+    """Run a command; returns the exit status, 2 (with one line on standard error) for what the user can put right."""
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (CliError, ValueError, FileNotFoundError, ImportError, RuntimeError) as error:
-        print(f"eftrain {options.command}: {error}", file=sys.stderr)
+    except (CliError, ValueError, OSError, ImportError, RuntimeError) as error:
+        print(f"eftrain {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"eftrain {options.command}: interrupted", file=sys.stderr)

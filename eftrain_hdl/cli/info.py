@@ -5,24 +5,52 @@ from __future__ import annotations
 import argparse
 from math import prod
 
-from eftrain_hdl.cli.common import CliError, Output, add_config_options, add_json_option, config_from
+from eftrain_hdl.cli.common import (
+    FORMATS,
+    Activity,
+    Output,
+    add_config_options,
+    add_json_option,
+    at_least_one,
+    build_model,
+    config_from,
+    table,
+)
 
 __all__ = ["add_parser"]
+
+_DESCRIPTION = """\
+Without --model: the models, boards, DRAM models and operand formats that exist.
+
+With --model: its layers, parameters and multiply-accumulates per training step, and the size of the programs and of the
+memory that the compiler needs for it on the accelerator described by the options.
+"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command."""
     parser = commands.add_parser(
-        "info", help="list models, boards and memories; describe a network and its program",
-        description="Without --model: the models, boards, memory models and operand formats that exist. With --model: its layers, parameters, "
-                    "multiply-accumulates per step, and the size of the program compiled for the configuration below.")
-    parser.add_argument("--model", help="a model of the zoo")
-    parser.add_argument("--input-shape", default=None, help="C,H,W of one sample (default: the model's own)")
-    parser.add_argument("--classes", type=int, default=10, help="outputs (default 10)")
-    parser.add_argument("--batch", type=int, default=16, help="samples per step (default 16)")
-    add_config_options(parser, 16, 16)
+        "info",
+        help="list models, boards and memories; describe a network and its programs",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", metavar="NAME", help="a model of the zoo")
+    parser.add_argument(
+        "--input-shape", type=_shape, metavar="C,H,W", help="shape of one sample (default: the model's own)"
+    )
+    parser.add_argument("--classes", type=at_least_one, default=10, metavar="N", help="outputs (default 10)")
+    parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
+    add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected C,H,W such as 3,32,32, not {text!r}") from None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,11 +60,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _catalogue(options: argparse.Namespace) -> int:
     from eftrain_hdl import boards
-    from eftrain_hdl.cli.common import FORMATS
     from eftrain_hdl.runtime.verilator import MEMORY_MODELS
     from eftrain_hdl.zoo import models
 
-    found = {"models": sorted(models), "boards": boards.names(), "memories": sorted(MEMORY_MODELS), "operands": sorted(FORMATS)}
+    found = {
+        "models": sorted(models),
+        "boards": sorted(boards.names()),
+        "memories": sorted(MEMORY_MODELS),
+        "operands": sorted(FORMATS),
+    }
     output = Output(options)
     for name, values in found.items():
         output.line(f"{name:9} {', '.join(values)}")
@@ -48,23 +80,56 @@ def _describe(options: argparse.Namespace) -> int:
     from eftrain_hdl.compiler import compile_model
     from eftrain_hdl.graph import SGD, CrossEntropyLoss
     from eftrain_hdl.runtime.work import step_macs
-    from eftrain_hdl.zoo import models
 
-    if options.model not in models:
-        raise CliError(f"unknown model {options.model!r}: choose from {', '.join(sorted(models))}")
-    shape = tuple(int(v) for v in options.input_shape.split(",")) if options.input_shape else None
-    model = models[options.model](shape, options.classes) if shape else models[options.model](classes=options.classes)  # type: ignore[call-arg]
+    model = build_model(options.model, options.input_shape, options.classes)
     config = config_from(options)
-    plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=SGD(lr=0.01, momentum=0.9))
+    optimizer = SGD(lr=0.01, momentum=0.9)
+    with Activity("compiling"):
+        plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
     macs = step_macs(model, options.batch)
     parameters = sum(prod(shape) for shape in model.parameter_shapes().values())
+    programs = {name: program.nbytes for name, program in plan.programs.items()}
+    layers = [
+        {
+            "layer": node.index,
+            "type": repr(node.layer),
+            "input_shape": node.input_shape,
+            "output_shape": node.output_shape,
+            "parameters": sum(prod(shape) for shape in node.parameter_shapes().values()),
+            "macs": {phase: count for (layer, phase), count in macs.items() if layer == node.index},
+        }
+        for node in model
+    ]
+
     output = Output(options)
-    for node in model.nodes:
-        output.line(f"{node.name:>3}  {node.layer!r:60} {node.input_shape} -> {node.output_shape}")
-    output.line(f"parameters           {parameters:,}")
-    output.line(f"MAC per step         {sum(macs.values()):,} (batch {options.batch})")
-    output.line(f"DRAM                 {plan.memory_bytes:,} bytes")
-    for name, program in plan.programs.items():
-        output.line(f"program {name:12} {program.words.nbytes:,} bytes")
-    output.result({"parameters": parameters, "macs": sum(macs.values()), "memory_bytes": plan.memory_bytes, "config": config.as_dict()})
+    rows = [
+        [
+            f"{node.index} {type(node.layer).__name__}",
+            "x".join(map(str, node.input_shape)),
+            "x".join(map(str, node.output_shape)),
+            f"{layer['parameters']:,}",
+            f"{sum(count for (index, _), count in macs.items() if index == node.index):,}",
+        ]
+        for node, layer in zip(model, layers, strict=True)
+    ]
+    for line in table(["layer", "input", "output", "parameters", "MAC a step"], rows):
+        output.line(line)
+    output.line()
+    output.line(f"parameters       {parameters:,}")
+    output.line(f"MAC a step       {sum(macs.values()):,} (batch {options.batch})")
+    output.line(f"DRAM             {plan.memory_bytes:,} bytes")
+    for name, size in programs.items():
+        output.line(f"{name:16} {size:,} bytes of program")
+    output.result(
+        {
+            "model": options.model,
+            "batch": options.batch,
+            "parameters": parameters,
+            "macs_per_step": sum(macs.values()),
+            "layers": layers,
+            "memory_bytes": plan.memory_bytes,
+            "program_bytes": programs,
+            "config": config.as_dict(),
+        }
+    )
     return 0

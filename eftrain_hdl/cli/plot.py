@@ -1,0 +1,133 @@
+"""The figure of a training run: loss, and on a device with a clock where the cycles went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eftrain_hdl.cli.common import CliError
+from eftrain_hdl.cli.report import PHASES, Report
+
+__all__ = ["check_plot", "draw"]
+
+_INK, _MUTED, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
+_LOSS = "#0b6e99"
+_PHASE_COLORS = {"FP": "#0b6e99", "BP": "#e08e0b", "WU": "#7a9e3f"}
+_STYLE = {
+    "font.size": 10,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "axes.axisbelow": True,
+}
+
+
+def check_plot(path: Path) -> None:
+    """Raise CliError before an hour of training if the figure could not be written after it."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError as error:
+        raise CliError("--plot needs matplotlib: pip install matplotlib") from error
+    suffix = path.suffix.removeprefix(".").lower()
+    known = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if suffix not in known:
+        raise CliError(f"--plot {path}: the name must end in one of .{', .'.join(known)}")
+
+
+def draw(report: Report, title: str, path: Path) -> None:
+    """Write the figure; its format follows from the suffix of ``path``."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    parts = report.phases()
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(11, 4.2) if parts else (6.4, 4.2), layout="constrained")
+        axes = figure.subplots(1, 2, width_ratios=(1.1, 1)) if parts else [figure.subplots()]
+        _loss(axes[0], report)
+        if parts:
+            _cycles(axes[1], report)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=_MUTED)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=160)
+
+
+def _smooth(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean of the last ``width`` values, of fewer at the start."""
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - width, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _loss(axes: Any, report: Report) -> None:
+    losses = np.array(report.losses)
+    steps = np.arange(1, len(losses) + 1)
+    axes.plot(steps, losses, color=_LOSS, alpha=0.3, linewidth=1, label="each step")
+    width = max(2, len(losses) // 15)
+    if len(losses) >= 8:
+        axes.plot(steps, _smooth(losses, width), color=_LOSS, linewidth=2, label=f"mean of {width} steps")
+    axes.set_title("Training loss")
+    axes.set_xlabel("step")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.grid(color=_GRID)
+    axes.legend(frameon=False, loc="lower left")
+    axes.text(
+        0.98,
+        0.95,
+        f"{report.accuracy:.1%}",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=20,
+        weight="bold",
+        color=_LOSS,
+    )
+    axes.text(
+        0.98, 0.83, f"test accuracy\n({report.accuracy_before:.1%} before training)",
+        transform=axes.transAxes, ha="right", va="top", color=_MUTED,
+    )  # fmt: skip
+
+
+def _cycles(axes: Any, report: Report) -> None:
+    parts = report.phases()
+    names = list(dict.fromkeys(part.name for part in parts))
+    used = report.utilization() or {}
+    left = np.zeros(len(names))
+    for phase in PHASES:
+        cycles = np.array([sum(p.cycles for p in parts if (p.name, p.phase) == (name, phase)) for name in names])
+        if not cycles.any():
+            continue
+        label = f"{phase} ({used[phase]:.0%} of the array)"
+        axes.barh(range(len(names)), cycles, left=left, height=0.62, color=_PHASE_COLORS[phase], label=label)
+        left += cycles
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0, left.max() * 1.05)
+    axes.set_title(f"Cycles of a step: {report.mean_cycles:,.0f}")
+    axes.set_xlabel("clock cycles")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.grid(axis="x", color=_GRID)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(frameon=False, loc="lower right" if _lowest_is_short(left) else "upper right")
+
+
+def _lowest_is_short(ends: Sequence[float] | np.ndarray) -> bool:
+    """Whether the lower bars leave room for a legend."""
+    return bool(max(ends[len(ends) // 2 :]) <= max(ends) / 2)
+
+
+def _short(name: str) -> str:
+    """``layer 3 (Conv2d)`` as ``3 Conv2d``."""
+    return name.removeprefix("layer ").replace("(", "").replace(")", "")

@@ -1,0 +1,169 @@
+"""What a training run measured: loss, accuracy, cycles, and how busy the array was."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eftrain_hdl.cli.common import table
+from eftrain_hdl.cli.learners import Step
+from eftrain_hdl.config import Config
+from eftrain_hdl.graph import Sequential
+from eftrain_hdl.runtime.work import step_macs
+
+__all__ = ["PHASES", "PhaseCycles", "Report"]
+
+PHASES = ("FP", "BP", "WU")
+
+
+@dataclass(frozen=True)
+class PhaseCycles:
+    """One phase of one layer: mean cycles per step, and the multiply-accumulates that the network needs of it."""
+
+    layer: int
+    name: str
+    phase: str
+    cycles: float
+    macs: int
+
+
+@dataclass
+class Report:
+    """A training run.
+
+    ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.runtime.work.step_macs`) over cycles times
+    rows times lanes. Cycles are those between the start of a program and its END; the host's share of a step is not in
+    them.
+    """
+
+    model: Sequential
+    config: Config
+    batch: int
+    clock_mhz: float
+    accuracy_before: float
+    test_loss_before: float
+    steps: list[Step] = field(default_factory=list)
+    accuracy: float = 0.0
+    test_loss: float = 0.0
+
+    @property
+    def losses(self) -> list[float]:
+        """Loss of every step, before its update."""
+        return [step.loss for step in self.steps]
+
+    @property
+    def cycles(self) -> list[int]:
+        """Cycles of every step; empty without a clock."""
+        return [step.cycles for step in self.steps if step.cycles is not None]
+
+    @property
+    def mean_cycles(self) -> float | None:
+        """Mean cycles of a step; None without a clock."""
+        return sum(self.cycles) / len(self.cycles) if self.cycles else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that all steps take on the accelerator at its clock."""
+        return sum(self.cycles) / (1e6 * self.clock_mhz) if self.cycles else None
+
+    def phases(self) -> list[PhaseCycles]:
+        """Every phase of every layer, in the order of the layers; empty where the device does not tell."""
+        total: dict[tuple[int, str], int] = defaultdict(int)
+        for step in self.steps:
+            for key, cycles in step.phases.items():
+                total[key] += cycles
+        macs, steps = step_macs(self.model, self.batch), len(self.steps)
+        order = sorted(total, key=lambda key: (key[0], PHASES.index(key[1])))
+        return [
+            PhaseCycles(layer, str(self.model[layer]), phase, total[layer, phase] / steps, macs.get((layer, phase), 0))
+            for layer, phase in order
+        ]
+
+    def utilization(self) -> dict[str, float] | None:
+        """Utilisation ``overall`` and, where known, by phase; None without a clock."""
+        if self.mean_cycles is None:
+            return None
+        result = {"overall": self._share(sum(step_macs(self.model, self.batch).values()), self.mean_cycles)}
+        parts = self.phases()
+        for phase in PHASES:
+            chosen = [part for part in parts if part.phase == phase]
+            if chosen:
+                result[phase] = self._share(sum(part.macs for part in chosen), sum(part.cycles for part in chosen))
+        return result
+
+    def _share(self, macs: float, cycles: float) -> float:
+        return macs / (cycles * self.config.macs) if cycles else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "loss": self.losses,
+            "accuracy_before": self.accuracy_before,
+            "accuracy": self.accuracy,
+            "test_loss_before": self.test_loss_before,
+            "test_loss": self.test_loss,
+            "cycles": self.cycles,
+            "cycles_per_step": self.mean_cycles,
+            "clock_mhz": self.clock_mhz,
+            "seconds": self.seconds,
+            "macs_per_step": sum(step_macs(self.model, self.batch).values()),
+            "utilization": self.utilization(),
+            "layers": [
+                {
+                    "layer": part.layer,
+                    "name": part.name,
+                    "phase": part.phase,
+                    "cycles": part.cycles,
+                    "macs": part.macs,
+                    "utilization": self._share(part.macs, part.cycles),
+                }
+                for part in self.phases()
+            ],
+            "config": self.config.as_dict(),
+        }
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        losses = self.losses
+        few = max(1, min(10, len(losses) // 4))
+        out = [
+            f"loss           {_mean(losses[:few]):.3f} -> {_mean(losses[-few:]):.3f} (first and last {few} steps)",
+            f"test accuracy  {self.accuracy_before:.1%} -> {self.accuracy:.1%}",
+        ]
+        used = self.utilization()
+        if self.mean_cycles is None or self.seconds is None or used is None:
+            return out
+        total = f"{self.seconds * 1e3:,.1f} ms for all {len(losses)} steps at {self.clock_mhz:g} MHz"
+        out += [
+            f"cycles         {self.mean_cycles:,.0f} a step; {total}",
+            f"utilisation    {used['overall']:.1%} of {self.config.macs} multiply-accumulates a cycle, whole step",
+        ]
+        parts = self.phases()
+        if parts:
+            out += ["", *self._table(parts, used)]
+        return out
+
+    def _table(self, parts: Sequence[PhaseCycles], used: dict[str, float]) -> list[str]:
+        """Cycles and utilisation: a row for every layer, a column for every phase."""
+        names = list(dict.fromkeys(part.name for part in parts))
+        by_place = {(part.name, part.phase): part for part in parts}
+        header = ["cycles a step (utilisation)", *PHASES, "all"]
+        rows = []
+        for name in [*names, "all"]:
+            chosen = [part for part in parts if name in (part.name, "all")]
+            row = [name]
+            for phase in PHASES:
+                here = [part for part in chosen if part.phase == phase]
+                row.append(self._cell(here) if name == "all" or (name, phase) in by_place else "-")
+            rows.append([*row, self._cell(chosen)])
+        return table(header, rows)
+
+    def _cell(self, parts: Sequence[PhaseCycles]) -> str:
+        cycles, macs = sum(part.cycles for part in parts), sum(part.macs for part in parts)
+        return f"{cycles:,.0f} ({self._share(macs, cycles):4.0%})"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")

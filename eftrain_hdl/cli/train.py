@@ -1,0 +1,185 @@
+"""``eftrain train``: trains a network on a device and says how it went."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from pathlib import Path
+
+from eftrain_hdl.cli.common import (
+    Activity,
+    CliError,
+    Output,
+    add_config_options,
+    add_json_option,
+    at_least_one,
+    build_model,
+    config_from,
+    progress_bar,
+)
+from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner
+from eftrain_hdl.cli.report import Report
+from eftrain_hdl.config import Config
+from eftrain_hdl.data import Dataset, batches, load_data
+from eftrain_hdl.graph import SGD, Sequential
+from eftrain_hdl.runtime.verilator import MEMORY_MODELS
+from eftrain_hdl.zoo import models
+
+__all__ = ["add_parser"]
+
+_DEVICES = ("sim", "emulator", "golden")
+_RATES = {"shallow": 0.05, "lenet": 0.02, "1x": 0.01}
+
+_DESCRIPTION = """\
+Train a network of the zoo and report loss, test accuracy, cycles and how busy the array was.
+
+devices:
+  sim       the RTL of the accelerator in Verilator behind a model of a board's DRAM: cycle counts are the hardware's.
+            A configuration that was not used before is elaborated and compiled first, a minute or more.
+  emulator  NumPy that executes the same program with the same bits; no cycles.
+  golden    plain NumPy float32 without compiler and program; what the other two are compared with.
+
+data:
+  digits    1797 handwritten digits of scikit-learn, 8x8, ten classes
+  FILE.npz  x (samples, channels, height, width) or (samples, features), floating point and already scaled; y integer
+            labels from 0; x_test and y_test if there are, otherwise a fifth of the samples is held back
+
+JSON (--json): loss (of every step), accuracy_before and accuracy (on the test data, 0 to 1), cycles (of every step;
+empty without a clock), utilization (overall, FP, BP, WU: useful multiply-accumulates over cycles x rows x lanes),
+layers (the same by layer and phase), seconds at the clock, seed, config and more.
+"""
+
+_EPILOG = """\
+examples:
+  eftrain train --steps 300 --plot build/loss.png
+  eftrain train --model shallow --device emulator --steps 60
+  eftrain train --data mine.npz --device sim --rows 16 --lanes 16 --operand bf16 --json result.json
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network on the simulated RTL, the emulator or in NumPy",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what to train")
+    what.add_argument("--model", default="lenet", help=f"{', '.join(sorted(models))} (default lenet)")
+    what.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
+    what.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
+    what.add_argument("--steps", type=at_least_one, default=60, metavar="N", help="training steps (default 60)")
+    rates = ", ".join(f"{rate:g} for {name}" for name, rate in _RATES.items())
+    what.add_argument("--lr", type=float, metavar="X", help=f"learning rate (default {rates})")
+    what.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of SGD (default 0.9)")
+    what.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
+    what.add_argument("--seed", type=int, default=0, metavar="N", help="of parameters and batches (default 0)")
+    where = parser.add_argument_group("where")
+    where.add_argument("--device", choices=_DEVICES, default="sim", help="see above (default sim)")
+    memories = ", ".join(sorted(MEMORY_MODELS))
+    where.add_argument("--memory", default="zcu102", metavar="NAME", help=f"DRAM of sim: {memories} (default zcu102)")
+    where.add_argument("--clock", type=float, default=250.0, metavar="MHZ", help="clock of sim in MHz (default 250)")
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw loss and cycles (.png, .svg, ...; needs matplotlib)"
+    )
+    results.add_argument("--save", type=Path, metavar="FILE", help="write the trained parameters (.npz)")
+    add_json_option(results)
+    add_config_options(parser, Config(rows=8, lanes=8))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and report."""
+    output = Output(options)
+    data, model, optimizer, config = _checked(options)
+    title = f"{options.model} on {data.name}: {options.device}, batch {options.batch}, lr {optimizer.lr:g}"
+    if options.device != "golden":
+        title += f", {config.rows} x {config.lanes} {config.operand.name}"
+    output.line(title)
+
+    start = time.monotonic()
+    learner = _learner(options, model, optimizer, config)
+    accuracy, loss = _evaluate(learner, data, "testing before training")
+    report = Report(model, config, options.batch, options.clock, accuracy, loss)
+    _train(learner, data, options, report)
+    report.accuracy, report.test_loss = _evaluate(learner, data, "testing after training")
+
+    for line in report.lines():
+        output.line(line)
+    flags = learner.flags()
+    bad = next((k for k, loss in enumerate(report.losses) if not math.isfinite(loss)), None)
+    if bad is not None:
+        output.line(f"The training diverged: the loss of step {bad + 1} is not finite. A smaller --lr may help.")
+    if any(flags.values()):
+        output.line(f"floating-point flags: {', '.join(name for name, raised in flags.items() if raised)}")
+    if options.save:
+        options.save.parent.mkdir(parents=True, exist_ok=True)
+        learner.save(options.save)
+        output.line(f"parameters     {options.save}")
+    if options.plot:
+        from eftrain_hdl.cli.plot import draw
+
+        draw(report, title, options.plot)
+        output.line(f"plot           {options.plot}")
+    output.result({
+        "model": options.model, "data": options.data, "device": options.device, "batch": options.batch,
+        "steps": options.steps, "lr": optimizer.lr, "momentum": optimizer.momentum,
+        "weight_decay": optimizer.weight_decay, "seed": options.seed,
+        "memory": options.memory if options.device == "sim" else None,
+        **report.as_dict(), "flags": flags, "wall_seconds": time.monotonic() - start,
+    })  # fmt: skip
+    return 0
+
+
+def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Config]:
+    """What the options describe, with every mistake in them found before anything slow begins."""
+    config = config_from(options)
+    if options.memory not in MEMORY_MODELS:
+        raise CliError(f"unknown memory {options.memory!r}: choose from {', '.join(sorted(MEMORY_MODELS))}")
+    if not (math.isfinite(options.clock) and options.clock > 0):
+        raise CliError(f"--clock must be a positive number of MHz, not {options.clock:g}")
+    if options.save and options.save.suffix != ".npz":
+        raise CliError(f"--save {options.save}: the name must end in .npz")
+    if options.plot:
+        from eftrain_hdl.cli.plot import check_plot
+
+        check_plot(options.plot)
+    build_model(options.model, None, 10)
+    data = load_data(options.data)
+    model = build_model(options.model, data.input_shape, data.classes)
+    lr = _RATES[options.model] if options.lr is None else options.lr
+    optimizer = SGD(lr=lr, momentum=options.momentum, weight_decay=options.weight_decay)
+    batches(data.x_train, data.y_train, options.batch, options.seed, 0)
+    return data, model, optimizer, config
+
+
+def _learner(options: argparse.Namespace, model: Sequential, optimizer: SGD, config: Config) -> Learner:
+    if options.device == "golden":
+        return GoldenLearner(model, optimizer, options.seed)
+    with Activity("preparing the device") as activity:
+        return DeviceLearner(
+            options.device, config, model, optimizer,
+            batch=options.batch, seed=options.seed, memory=options.memory, clock_mhz=options.clock,
+            progress=activity.step,
+        )  # fmt: skip
+
+
+def _evaluate(learner: Learner, data: Dataset, what: str) -> tuple[float, float]:
+    with Activity(what):
+        return learner.evaluate(data.x_test, data.y_test)
+
+
+def _train(learner: Learner, data: Dataset, options: argparse.Namespace, report: Report) -> None:
+    epochs = (batches(data.x_train, data.y_train, options.batch, options.seed, epoch) for epoch in itertools.count())
+    stream = itertools.chain.from_iterable(epochs)
+    with progress_bar(options.steps, "training", "step") as bar:
+        for x, y in itertools.islice(stream, options.steps):
+            step = learner.step(x, y)
+            report.steps.append(step)
+            bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
+            bar.update()

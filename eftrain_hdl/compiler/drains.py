@@ -61,7 +61,7 @@ class Drains:
                     passed *= count if is_tile else 1
                 source_bias = Transfer(bias.tensor, bias.offset + part.tile * bias.levels[1][1],
                                        [bias.levels[0], (part.tiles, bias.levels[1][1])])
-                operands.append(Operand("a", source_bias))
+                operands.append(Operand("a", source_bias, constant=True))
             else:
                 dense = beats
                 for count, gain in loops:
@@ -111,7 +111,7 @@ class Drains:
             if bias is not None:
                 source_bias = Transfer(bias.tensor, bias.offset + part.tile * bias.levels[1][1],
                                        [bias.levels[0], (part.tiles, bias.levels[1][1])])
-                operands.append(Operand("a", source_bias))
+                operands.append(Operand("a", source_bias, constant=True))
             else:
                 levels = [(count, {name: v for name, v in gain.items() if name != "a"}) for count, gain in levels]
             top, left = part.row * stride_h - pad_h, -pad_w

@@ -133,7 +133,8 @@ class Update:
         input_tiles = 1 if stage.planar else layout.input_tiles
         words = layout.tile_vectors // input_tiles
         vectors = layout.output_tiles * layout.pitch
-        tensors = 1 if not self.fused else 2 if self.parameters.velocity is not None else 1
+        # The same for stored gradients: the tiles decide the order of sums, and weights must come out bit for bit alike.
+        tensors = 1 if self.parameters.velocity is None else 2
         for images, rows in tile_shapes(batch, stage.result_map[1]):
             pixels = images * rows * self.columns
             cuts = -(-batch // images) * -(-stage.result_map[1] // rows)
@@ -150,7 +151,7 @@ class Update:
                     need = Need(
                         stream, group * pixels, group_words(config, group) * (reduce * words + layout.bias), mac,
                         stream * beats * chunks * cuts, layout.output_tiles * pixels * cuts * beats,
-                        vectors * beats * (tensors if self.fused else 0), vectors * beats,
+                        vectors * beats * tensors, vectors * beats,
                         vectors * beats // (group_count * chunks), chunks, group_count, cuts,
                         cuts * chunks * group_count * classes,
                     )  # fmt: skip

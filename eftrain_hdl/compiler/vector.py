@@ -110,12 +110,16 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Operand:
-    """What fills an operand memory: ``lead`` beats are kept free before it, ``trail`` behind it."""
+    """What fills an operand memory: ``lead`` beats are kept free before it, ``trail`` behind it.
+
+    ``constant`` data do not change within a phase, and need not be loaded again while they are there.
+    """
 
     name: str
     source: Transfer
     lead: int = 0
     trail: int = 0
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -266,7 +270,7 @@ class VectorEmitter:
         name, source = operand.name, operand.source
         space = f"operand_{name}"
         for half in (0, 1):
-            if not operand.lead and self._held.get((name, half)) == source:
+            if operand.constant and self._held.get((name, half)) == source:
                 self._turn[name] = 1 - half
                 return half * self._half, Region(space, half, half + 1)
         half = self._turn[name]
@@ -275,9 +279,9 @@ class VectorEmitter:
         values = source.fields(self.config) | load_line(_TARGETS[name], start, source.beats)
         region = Region(space, half, half + 1)
         self.builder.emit(Opcode.LOAD_A, values, [source.region(self.config.beat_bytes)], [region])
-        self._held[name, half] = source
-        if operand.lead:
-            del self._held[name, half]
+        self._held.pop((name, half), None)
+        if operand.constant:
+            self._held[name, half] = source
         return start, region
 
 

@@ -30,8 +30,6 @@ class ElementCheck(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        if not isinstance(config, Config):
-            raise TypeError(f"config must be a Config, not {config!r}")
         self._config = config
         super().__init__({
             "i": In(stream.Signature(position_layout())),

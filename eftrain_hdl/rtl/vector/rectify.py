@@ -36,6 +36,8 @@ class Rectify(wiring.Component):
     o : Out(beat)
     """
 
+    LATENCY = 1
+
     def __init__(self, config: Config):
         beat = beat_layout(config)
         super().__init__({"i": In(beat), "enable": In(1), "o": Out(beat)})

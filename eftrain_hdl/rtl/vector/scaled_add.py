@@ -33,26 +33,20 @@ class ScaledAdd(wiring.Component):
     live : In(1)
         Whether the flags count, at cycle 0.
     x : In(beat)
-        FP32 words, at cycle :attr:`x_at`.
+        FP32 words, at cycle :attr:`X_AT`.
     bypass : In(beat)
-        Result where ``add`` is low, at cycle :attr:`bypass_at`.
+        Result where ``add`` is low, at cycle :attr:`BYPASS_AT`.
     o : Out(beat)
-        At cycle :attr:`latency`.
+        At cycle :attr:`LATENCY`.
     overflow, invalid : Out(1)
         Of any product or sum that is ``live``; product and sum of a beat report at different times.
-
-    Attributes
-    ----------
-    x_at, bypass_at, latency : int
-        Cycles, as above.
     """
 
+    X_AT = FloatMul.latency
+    BYPASS_AT = X_AT + FloatAdd.latency
+    LATENCY = BYPASS_AT + 1
+
     def __init__(self, config: Config):
-        self._lanes = [(FloatMul(), FloatAdd()) for _ in range(config.vector_lanes)]
-        multiply, add = self._lanes[0]
-        self.x_at: int = multiply.latency
-        self.bypass_at: int = self.x_at + add.latency
-        self.latency: int = self.bypass_at + 1
         beat = beat_layout(config)
         super().__init__({
             "operand": In(beat), "scale": In(32), "add": In(1), "live": In(1), "x": In(beat), "bypass": In(beat),
@@ -61,12 +55,13 @@ class ScaledAdd(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        chosen = delay(m, self.add, self.bypass_at, name="add")
-        live_product = delay(m, self.live, self.x_at, name="live_product")
-        live_sum = delay(m, live_product, self.bypass_at - self.x_at, name="live_sum")
+        chosen = delay(m, self.add, self.BYPASS_AT, name="add")
+        live_product = delay(m, self.live, self.X_AT, name="live_product")
+        live_sum = delay(m, live_product, self.BYPASS_AT - self.X_AT, name="live_sum")
         result = Signal(self.o.shape(), reset_less=True)
         m.d.comb += self.o.eq(result)
-        for w, (multiply, add) in enumerate(self._lanes):
+        lanes = [(FloatMul(), FloatAdd()) for _ in self.operand]
+        for w, (multiply, add) in enumerate(lanes):
             m.submodules[f"multiply_{w}"] = multiply
             m.submodules[f"add_{w}"] = add
             m.d.comb += [
@@ -74,7 +69,7 @@ class ScaledAdd(wiring.Component):
             ]
             m.d.sync += result[w].eq(Mux(chosen, add.o, self.bypass[w]))
         for name in ("overflow", "invalid"):
-            products = Cat(getattr(multiply, name) for multiply, _ in self._lanes).any()
-            sums = Cat(getattr(add, name) for _, add in self._lanes).any()
+            products = Cat(getattr(multiply, name) for multiply, _ in lanes).any()
+            sums = Cat(getattr(add, name) for _, add in lanes).any()
             m.d.sync += getattr(self, name).eq((products & live_product) | (sums & live_sum))
         return m

@@ -16,6 +16,9 @@ from .nest import VectorNest
 
 __all__ = ["VectorUnit"]
 
+# Elements under way when there seems to be room: `room` is a cycle old, and so is the level that it judges.
+_RESERVE = VectorDatapath.LATENCY + 2
+
 
 class VectorUnit(wiring.Component):
     """Accumulators and operand memories in, two streams of beats out: executes VECTOR as ``docs/execution.md`` has it.
@@ -47,26 +50,22 @@ class VectorUnit(wiring.Component):
     overflow, invalid : Out(1)
         High for a cycle when the arithmetic made an Inf of numbers, or a NaN of none.
 
-    Attributes
-    ----------
-    latency : int
-        Cycles from the issue of an element until its beat is in the queue.
-
     Raises
     ------
     TypeError, ValueError
         If ``config`` is not a Config, or ``queue_depth`` no integer or too small.
     """
 
+    LATENCY = VectorDatapath.LATENCY
+    """Cycles from the issue of an element until its beat enters the queue."""
+
     def __init__(self, config: Config, *, queue_depth: int = 512):
-        self._datapath = VectorDatapath(config)
-        self.latency: int = self._datapath.latency
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, not {config!r}")
         if not isinstance(queue_depth, int) or isinstance(queue_depth, bool):
             raise TypeError(f"queue_depth must be an integer, not {queue_depth!r}")
-        # `room` is a cycle old, and so is the level that it judges.
-        self._reserve = self.latency + 2
-        if queue_depth < self._reserve:
-            raise ValueError(f"queue_depth must be at least {self._reserve}, not {queue_depth}")
+        if queue_depth < _RESERVE:
+            raise ValueError(f"queue_depth must be at least {_RESERVE}, not {queue_depth}")
         self._config = config
         self._queue_depth = queue_depth
         output = stream.Signature(beat_layout(config))
@@ -81,7 +80,7 @@ class VectorUnit(wiring.Component):
         control, drain = self.control, self.drain
         m.submodules.nest = nest = VectorNest()
         m.submodules.check = check = ElementCheck(self._config)
-        m.submodules.datapath = datapath = self._datapath
+        m.submodules.datapath = datapath = VectorDatapath(self._config)
         wiring.connect(m, wiring.flipped(control.instruction), nest.i)
         wiring.connect(m, nest.o, check.i)
         wiring.connect(m, wiring.flipped(self.write), datapath.write)
@@ -121,7 +120,7 @@ class VectorUnit(wiring.Component):
             ]
         m.d.sync += control.error.eq(fail)
 
-        running = Signal(range(self.latency + 8))
+        running = Signal(range(self.LATENCY))
         m.d.comb += [control.posted.eq(datapath.end & ~control.halt), control.post.eq(datapath.post)]
         m.d.sync += running.eq(running + (control.instruction.valid & control.instruction.ready) - control.posted)
         m.d.comb += control.busy.eq(
@@ -136,4 +135,4 @@ class VectorUnit(wiring.Component):
             queue.w_en.eq(push & ~self.control.halt), queue.w_data.eq(beat),
             o.valid.eq(queue.r_rdy), o.payload.eq(queue.r_data), queue.r_en.eq(o.ready),
         ]
-        return queue.level <= self._queue_depth - self._reserve, queue.level == 0
+        return queue.level <= self._queue_depth - _RESERVE, queue.level == 0

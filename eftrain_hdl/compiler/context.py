@@ -29,7 +29,7 @@ class Context:
 
     def end_phase(self, stage: Stage, phase: str) -> None:
         """Everything emitted so far is one phase of ``stage``."""
-        self.builder.barrier(stage.name, phase)
+        self.builder.barrier(stage.nodes[0].index, phase)
         self.emitter.forget()
 
     def load(self, opcode: Opcode, source: Transfer, chip: dict[str, int], region: Region) -> None:

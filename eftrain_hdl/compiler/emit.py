@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, INSTRUCTION_ALIGNMENT, SEMAPHORES, Instruction, Opcode, Semaphore, Unit, assemble, steps
+from eftrain_hdl.isa import (
+    FORMATS,
+    INSTRUCTION_ALIGNMENT,
+    SEMAPHORES,
+    Instruction,
+    Opcode,
+    Semaphore,
+    Unit,
+    assemble,
+    steps,
+)
 
 from .errors import CompileError
 
@@ -70,8 +80,8 @@ class ProgramBuilder:
 
     def __init__(self) -> None:
         self._ops: list[_Op] = []
-        self.labels: list[tuple[str, str]] = []
-        """(layer, phase) that ends at each BARRIER, and at END."""
+        self.labels: list[tuple[int, str]] = []
+        """(index of the layer, phase) that ends at each BARRIER, and at END."""
         self._by_unit: dict[Unit, list[_Op]] = {unit: [] for unit in Unit}
         self._spare: dict[tuple[Unit, Unit], int] = {}
         self._forget()
@@ -150,7 +160,7 @@ class ProgramBuilder:
         """Nothing was emitted since the last barrier."""
         return not self._ops or self._ops[-1].opcode is Opcode.BARRIER
 
-    def barrier(self, layer: str, phase: str) -> None:
+    def barrier(self, layer: int, phase: str) -> None:
         """Ends a phase, if anything belongs to it."""
         if self.idle:
             return

@@ -27,12 +27,12 @@ __all__ = ["Plan", "PlannedProgram", "compile_model"]
 
 @dataclass(frozen=True)
 class PlannedProgram:
-    """One program: its words, where they belong, and the (layer, phase) that ends at each BARRIER and at END."""
+    """One program: its words, where they belong, and the (layer index, phase) that ends at each BARRIER and at END."""
 
     name: str
     address: int
     words: NDArray[np.uint32]
-    labels: list[tuple[str, str]]
+    labels: list[tuple[int, str]]
 
     @property
     def nbytes(self) -> int:
@@ -66,8 +66,8 @@ class Plan:
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def labels(self) -> dict[str, list[tuple[str, str]]]:
-        """(layer, phase) that ends at each time stamp, by program."""
+    def labels(self) -> dict[str, list[tuple[int, str]]]:
+        """(layer index, phase) that ends at each time stamp, by program."""
         return {name: program.labels for name, program in self.programs.items()}
 
     def _weighted(self) -> list[Stage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from eftrain_hdl.config import Config
@@ -15,7 +15,14 @@ from eftrain_hdl.runtime.emulator.dots import block_dots
 from tests.runtime.programs import compute, end, lane_nest, nest, run, transfer, vector
 from tests.runtime.reference import Reference
 
-RANDOM = settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+# No shrinking: the examples are small, and comparing all memories hundreds of times would take minutes.
+RANDOM = settings(
+    max_examples=60,
+    deadline=None,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
 MEMORY = 1 << 16
 
 
@@ -188,6 +195,18 @@ def test_compute_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_blocks_may_share_words_in_the_same_order() -> None:
     pair = Pair(config(4, 4), 6)
     pair.check(compute(a_rows=4, **nest("b", 4, [5], a=[4], acc=[2]), **nest("s", 4, [6], v=[1], acc=[1])))
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_weight_gradient(transposed: int) -> None:
+    """Pixel vectors of several lanes, the last block only partly valid, and the vector of ones."""
+    pair = Pair(config(8, 4), 8 + transposed)
+    pair.check(compute(
+        transposed=transposed, init=1, lanes_per_block=1, ones=1, ones_acc=12, a_rows=7, a_tile=9, a_lane=1, v_base=5,
+        row_base=-1, lane_base=1, row_limit=2, col_limit=5, lanes_total=10,
+        **nest("b", 4, [3], a=[4]), **nest("s", 4, [3, 4], lane=[1], v=[0, 1], col=[0, 1], acc=[1, 3]),
+        **lane_nest([5, 2], v=[1, 5, 0], row=[0, 1, 0], col=[1, 0, 0]),
+    ))
 
 
 def test_quantities_wrap() -> None:

@@ -19,6 +19,7 @@ __all__ = ["DeviceLearner", "GoldenLearner", "Learner", "Step"]
 Array = NDArray[Any]
 
 _GOLDEN_BATCH = 256
+_MEMORY_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,11 @@ class DeviceLearner:
 
         chosen: Device
         if device == "sim":
-            chosen = SimDevice(config, memory=memory, clock_mhz=clock_mhz, progress=progress)
+            chosen = SimDevice(
+                config, memory=memory, clock_mhz=clock_mhz, memory_bytes=_MEMORY_BYTES, progress=progress
+            )
         else:
-            chosen = EmulatorDevice(config)
+            chosen = EmulatorDevice(config, memory_bytes=_MEMORY_BYTES)
         progress("compiling the network")
         self._trainer = Trainer(
             model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=batch, device=chosen, seed=seed

@@ -133,7 +133,8 @@ def run(opcode: Opcode, loads: list[Instruction], *, stall: float = 0.0, seed: i
 def make(opcode: Opcode, **values: int) -> Instruction:
     base = {
         "address_low": 0x1000, "run": 1, "count1": 1, "count2": 1, "count3": 1,
-        "x_count": 1, "y_count": 1, "z_count": 1, "x_phases": 1, "y_phases": 1, "target": 0 if opcode is Opcode.LOAD_X else 1,
+        "x_count": 1, "y_count": 1, "z_count": 1, "x_phases": 1, "y_phases": 1,
+        "target": 0 if opcode is Opcode.LOAD_X else 1,
     }
     return Instruction(opcode, {**base, **values})
 

@@ -13,7 +13,9 @@ KINDS = ("plain", "spread", "cancel", "near", "huge", "tiny", "sparse", "special
 """Ways in which :func:`pair_vectors` draws: see there."""
 
 
-def _draw(rng: np.random.Generator, shape: tuple[int, ...], low: int, high: int, fmt: FloatFormat) -> NDArray[np.float32]:
+def _draw(
+    rng: np.random.Generator, shape: tuple[int, ...], low: int, high: int, fmt: FloatFormat
+) -> NDArray[np.float32]:
     """Random significands and signs with exponents from ``low`` to ``high``, in ``fmt``."""
     low, high = max(low, 1 - fmt.bias), min(high, fmt.bias)
     mantissa = rng.integers(1 << fmt.mantissa, 2 << fmt.mantissa, shape)
@@ -30,8 +32,9 @@ def pair_vectors(
     """Two arrays ``[count, lanes]`` of values of ``fmt``.
 
     plain: exponents within a few of each other. spread: product exponents all over and past the window. cancel: half of
-    the lanes negate the other half, sometimes but for one. near: the same with last-place differences. huge, tiny: results
-    around overflow and underflow. sparse: many zeros and subnormals. special: Inf and NaN among them. bits: any pattern.
+    the lanes negate the other half, mostly but for one. near: the same, that one off by its last place. huge, tiny:
+    results around overflow and underflow. sparse: many zeros and subnormals. special: Inf and NaN among them. bits: any
+    pattern.
     """
     shape = (count, lanes)
     if kind == "plain":
@@ -53,7 +56,7 @@ def pair_vectors(
             a[rows, lane[rows]] = (a + step)[rows, lane[rows]]
         return round_to_format(a.astype(np.float32), fmt), b
     if kind == "huge":
-        top = min(fmt.bias, 64) if fmt.exponent < 8 else 64
+        top = min(fmt.bias, 64)
         return _draw(rng, shape, top - 3, top, fmt), _draw(rng, shape, top - 4, min(top, 63), fmt)
     if kind == "tiny":
         bottom = max(1 - fmt.bias, -64)

@@ -54,7 +54,7 @@ class Pipeline:
 
     Parameters
     ----------
-    component: what to compile; all members are top-level values, inputs first decoded by their direction.
+    component: what to compile; its members are plain ports, by their direction inputs or outputs.
     latency: cycles from inputs to outputs.
     """
 
@@ -114,14 +114,14 @@ extern "C" void run(void *handle, size_t count, const char *in, char *out) {{
         (work / "shim.cpp").write_text(shim)
         include = Path(tools.root) / "include"
         commands = [
-            [tools.verilator, "--cc", "-O3", "-Wno-lint", "-Wno-style", "--no-timing", "--prefix", "Vtop", "-CFLAGS", "-fPIC",
-             "--top-module", "top", "-Mdir", ".", "top.v"],
+            [tools.verilator, "--cc", "-O3", "-Wno-lint", "-Wno-style", "--no-timing", "--prefix", "Vtop",
+             "-CFLAGS", "-fPIC", "--top-module", "top", "-Mdir", ".", "top.v"],
             [tools.make, "-f", "Vtop.mk", f"-j{os.cpu_count()}", f"CXX={tools.cxx}", f"LINK={tools.cxx}",
-             f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "VM_PARALLEL_BUILDS=1",
+             f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "VM_PARALLEL_BUILDS=1",
              "libVtop.a", "libverilated.a"],
-            [tools.cxx, "-O2", "-std=c++17", "-fPIC", "-shared", "-I.", f"-isystem{include}", f"-isystem{include / 'vltstd'}",
-             "shim.cpp", "-Wl,--whole-archive", "libVtop.a", "libverilated.a", "-Wl,--no-whole-archive", "-lpthread",
-             "-o", "pipeline.so"],
+            [tools.cxx, "-O2", "-std=c++17", "-fPIC", "-shared", "-I.", f"-isystem{include}",
+             f"-isystem{include / 'vltstd'}", "shim.cpp", "-Wl,--whole-archive", "libVtop.a", "libverilated.a",
+             "-Wl,--no-whole-archive", "-lpthread", "-o", "pipeline.so"],
         ]
         for command in commands:
             done = subprocess.run(command, cwd=work, env=tools.environment, capture_output=True, text=True)
@@ -130,10 +130,11 @@ extern "C" void run(void *handle, size_t count, const char *in, char *out) {{
         return work / "pipeline.so"
 
     def run(self, inputs: dict[str, NDArray[np.unsignedinteger]]) -> dict[str, NDArray[np.uint32]]:
-        """Outputs of each row of ``inputs``; values of an array port are ``[n, elements]``, its first element lowest."""
+        """Outputs of each row of ``inputs``; values of an array port are ``[n, elements]``, the first one lowest."""
         count = len(next(iter(inputs.values())))
-        rows = np.concatenate([_pack(inputs[name], width, _port_bytes(width)) for name, width in self._inputs.items()], 1)
-        # The outputs after clock edge i belong to inputs latency - 1 rows earlier, so some idle rows push the last ones out.
+        packed = [_pack(inputs[name], width, _port_bytes(width)) for name, width in self._inputs.items()]
+        rows = np.concatenate(packed, axis=1)
+        # The outputs after clock edge i belong to inputs latency - 1 rows earlier; idle rows push the last ones out.
         idle = self._latency - 1
         rows = np.ascontiguousarray(np.pad(rows, ((0, idle), (0, 0))))
         size = sum(map(_port_bytes, self._outputs.values()))

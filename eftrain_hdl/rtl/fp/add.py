@@ -17,10 +17,10 @@ __all__ = ["FloatAdd"]
 class FloatAdd(wiring.Component):
     """FP32 sum a cycle, rounded to nearest even, subnormals flushed; the twin is ``numerics.float_add``.
 
-    Members: ``a``, ``b`` (in, 32, FP32 bits), ``o`` (out, 32), ``overflow`` and ``invalid`` (out, 1, of the same result).
-    No handshake; no DSP block. A sum that loses more than one leading bit is exact and has operands at most one exponent
-    apart, so the *near* path normalises but never aligns or rounds, and the *far* path never normalises by more than one
-    place. Source: IEEE 754-2019, section 5.4.1, but for subnormals.
+    Members: ``a``, ``b`` (in, 32, FP32 bits); ``o`` (out, 32); ``overflow``, ``invalid`` (out, 1, of the same result).
+    No handshake; no DSP block. A sum that loses more than one leading bit is exact and has operands at most one
+    exponent apart, so the *near* path normalises but never aligns or rounds, and the *far* path never normalises by
+    more than one place. Source: IEEE 754-2019, section 5.4.1, but for subnormals.
     """
 
     latency = 6

@@ -123,7 +123,7 @@ class DecodedDot(wiring.Component):
         return row[0]
 
     def _product(self, m: Module, lane: int) -> Value:
-        """The upper ``window`` bits of the exact product (0 where an operand is zero); after ``_compare_stages`` + 2 cycles."""
+        """The upper ``window`` bits of the exact product, 0 if an operand is zero; in time for :meth:`_align`."""
         a, b = self.a[lane], self.b[lane]
         bits = self.operand.significand
         left, right = Cat(a.fraction, C(1, 1)), Cat(b.fraction, C(1, 1))
@@ -143,7 +143,7 @@ class DecodedDot(wiring.Component):
         return delay(m, kept, self._compare_stages, f"held{lane}")
 
     def _align(self, m: Module, product: Value, largest: Value, exponent: Value) -> Value:
-        """The product moved down by its distance from the largest; after 3 cycles from ``largest``."""
+        """The product moved down by its distance from the largest; 3 cycles after ``largest``, 2 after ``product``."""
         width = self.window
         bits = ceil_log2(width)
         distance = register(m, (largest - exponent)[: len(largest)], "distance")
@@ -151,10 +151,11 @@ class DecodedDot(wiring.Component):
         m.d.sync += coarse.eq(product >> distance[:2])
         with m.If(distance[bits:].any()):
             m.d.sync += coarse.eq(0)
-        rest = register(m, distance[2:bits])
+        rest = Signal(bits - 2, reset_less=True)
+        m.d.sync += rest.eq(distance[2:bits])
         fine = coarse >> (rest[:2] << 2)
         for i in range(2, bits - 2):
-            fine = Mux(rest[i], fine >> (4 << i - 2 + 2), fine)
+            fine = Mux(rest[i], fine >> (4 << i), fine)
         return register(m, fine[:width], "aligned")
 
     def _sum(self, m: Module, terms: list[_Term]) -> _Term:

@@ -17,7 +17,7 @@ __all__ = ["FloatMul"]
 class FloatMul(wiring.Component):
     """FP32 product a cycle, rounded to nearest even, subnormals flushed; the twin is ``numerics.float_mul``.
 
-    Members: ``a``, ``b`` (in, 32, FP32 bits), ``o`` (out, 32), ``overflow`` and ``invalid`` (out, 1, of the same result).
+    Members: ``a``, ``b`` (in, 32, FP32 bits); ``o`` (out, 32); ``overflow``, ``invalid`` (out, 1, of the same result).
     No handshake; two DSP blocks. Source: IEEE 754-2019, section 5.4.1, but for subnormals.
     """
 

@@ -64,7 +64,7 @@ def normalise(m: Module, value: Value, amounts: list[int]) -> tuple[Value, Value
     return value, Cat(*reversed(decisions))
 
 
-def round_up(significand: Value) -> Value:
+def _round_up(significand: Value) -> Value:
     """Whether round-to-nearest-even of a normalised value (wider than 24 bits) to its upper 24 bits goes up."""
     spare = len(significand) - 24
     if spare <= 0:
@@ -77,8 +77,8 @@ def round_up(significand: Value) -> Value:
 def pack(m: Module, rounded: Rounded, sign: Value, zero: Value, specials: Specials) -> tuple[Signal, Signal, Signal]:
     """Registered FP32 bits, overflow and invalid from one rounded magnitude; one cycle.
 
-    ``rounded.number`` is the biased exponent (signed) above 23 fraction bits; ``rounded.tiny`` says that the exponent was
-    below 1 before rounding; ``zero`` clears sign and magnitude.
+    ``rounded.number`` is the biased exponent (signed) above 23 fraction bits; ``rounded.tiny`` says that the exponent
+    was below 1 before rounding; ``zero`` clears sign and magnitude.
     """
     exponent = rounded.number[23:].as_signed()
     special = specials.nan | specials.infinite
@@ -108,5 +108,5 @@ def finish(m: Module, exponent: Value, significand: Value) -> Rounded:
     # The leading bit of the significand adds the one that is missing in the exponent.
     base = Cat(C(0, 23), exponent.as_signed()).as_signed()
     number = Signal(signed(23 + width), name="rounded", reset_less=True)
-    m.d.sync += number.eq(base + upper + round_up(significand))
+    m.d.sync += number.eq(base + upper + _round_up(significand))
     return Rounded(number, register(m, exponent[-1], name="tiny"))

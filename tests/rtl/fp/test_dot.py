@@ -10,29 +10,24 @@ from tests.numerics.vectors import KINDS, pair_vectors
 from tests.rtl.verilated import Pipeline
 
 
-def patterns(values, fmt):
-    """Bits of ``values``; for FP32 subnormals and NaN payloads stay as they are."""
-    return to_bits(values, fmt)
-
-
 def check(dot: FusedDot, pipeline: Pipeline, seed: int, count: int) -> None:
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     for kind in KINDS:
         a, b = pair_vectors(rng, count, dot.lanes, dot.operand, kind)
-        result = pipeline.run({"a": patterns(a, dot.operand), "b": patterns(b, dot.operand)})
+        result = pipeline.run({"a": to_bits(a, dot.operand), "b": to_bits(b, dot.operand)})
         value, overflow, invalid = fused_dot_elements(a, b, dot.operand, dot.window)
         for name, expected in (("o", value.view(np.uint32)), ("overflow", overflow), ("invalid", invalid)):
             wrong = np.flatnonzero(result[name] != expected)
             assert not wrong.size, (
-                f"{kind}: {wrong.size} of {count} differ in {name}, first at {wrong[0]}: {result[name][wrong[0]]:#x} instead of"
-                f" {int(expected[wrong[0]]):#x} for a={a[wrong[0]].tolist()} b={b[wrong[0]].tolist()}"
+                f"{kind}: {wrong.size} of {count} differ in {name}, first {result[name][wrong[0]]:#x}"
+                f" instead of {int(expected[wrong[0]]):#x} for a={a[wrong[0]].tolist()} b={b[wrong[0]].tolist()}"
             )
 
 
 FAST = [
-    (2, FP32, None), (4, FP32, None), (16, FP32, None), (64, FP32, None), (8, FP32, 24), (4, FP32, 44),
-    (2, BF16, None), (16, BF16, None), (64, BF16, 16), (32, BF16, 20), (4, FP16, None), (2, TF32, None), (4, BF16, 8),
+    (2, FP32, None), (4, FP32, 44), (16, FP32, None), (64, FP32, None), (16, BF16, None), (64, BF16, 16), (4, FP16, 20),
+    (2, TF32, None), (2, FloatFormat(2, 1), 44),
 ]  # fmt: skip
 
 

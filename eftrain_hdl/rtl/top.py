@@ -59,7 +59,9 @@ class Top(Elaboratable):
         m.d.comb += ClockSignal("resetless").eq(self.aclk)
         m.d.resetless += reset.eq(~self.aresetn)
         for port, inner, flow in self._wires:
-            m.d.comb += port.eq(inner) if flow is wiring.Out else inner.eq(port)
+            # The register bank is in reset for one cycle more than the pin says: what it accepted then would be lost.
+            answer = inner & ~reset if port.name.startswith("s_axi_ctrl_") and port.name.endswith("ready") else inner
+            m.d.comb += port.eq(answer) if flow is wiring.Out else inner.eq(port)
         return m
 
 

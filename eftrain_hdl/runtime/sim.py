@@ -93,7 +93,7 @@ class SimDevice(RegisterDevice):
         model = memory_model(memory) if isinstance(memory, str) else memory
         assert config.data_width is not None
         library = build_model(
-            cached_verilog(config, progress), ports=config.ports, data_width=config.data_width, top="top", progress=progress)
+            cached_verilog(config, progress), ports=config.ports, data_width=config.data_width, top="eftrain", progress=progress)
         self.model = VerilatedModel(
             library, ports=config.ports, data_width=config.data_width, memory=model, dram_bytes=memory_bytes, clock_mhz=clock_mhz)
         self._scalars = (0.0, 0.0, 0.0)

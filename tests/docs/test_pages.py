@@ -1,0 +1,56 @@
+"""What the pages say can be followed: links lead somewhere, the example runs, the commands exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from eftrain_hdl.cli import parser
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    names = set(re.findall(r"`((?:eftrain_hdl|rtl|compiler|runtime|docs)/[\w/.]+\.\w+)`", page.read_text()))
+    missing = [name for name in names if not (ROOT / name).exists() and not (ROOT / "eftrain_hdl" / name).exists()]
+    assert not missing
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    """On the emulator, in few steps: what is tested is that the example is right, not how well it learns."""
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks(README, "python")
+    assert "ef.SimDevice(config)" in example and "steps=60" in example
+    names: dict[str, object] = {}
+    exec(example.replace("ef.SimDevice(config)", "ef.EmulatorDevice(config)").replace("steps=60", "steps=2"), names)  # noqa: S102
+    assert len(names["results"]) == 2
+    assert 0 <= names["accuracy"] <= 1
+    assert (tmp_path / "digits.npz").exists()
+
+
+def commands() -> list[str]:
+    return [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("eftrain ")]
+
+
+def test_the_readme_shows_every_command():
+    assert {line.split()[1] for line in commands()} == {"train", "verilog", "area", "info"}
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_of_the_readme_are_understood(line):
+    parser().parse_args(shlex.split(line)[1:])

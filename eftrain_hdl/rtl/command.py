@@ -42,7 +42,8 @@ class CommandProcessor(wiring.Component):
     queue : Out(stream of 32 bits), one for each of ``QUEUES``
         What an ``IssueQueue`` wants: index of the instruction, then its words.
     idle : In(1)
-        All queues are empty, all units idle and all data written; at most four cycles old.
+        All queues are empty, all units idle and all data written. Low within four cycles of a word to a queue; high
+        only when an error of the last instruction would have halted the command processor.
     halt : In(1)
         Stop for good; held until reset.
     running : Out(1)

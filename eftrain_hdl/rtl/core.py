@@ -27,6 +27,8 @@ __all__ = ["Core"]
 PROGRAM_BURST = 16
 _PROGRAM_FIFO = 64
 _PROGRAM_OUTSTANDING = 2
+_SETTLE = 8
+"""Cycles without work that count as idle: more than an error takes from its unit to the command processor."""
 
 
 class Core(wiring.Component):
@@ -172,8 +174,13 @@ class Core(wiring.Component):
         busy = [queue_or_unit for unit, queue in self._queues.items()
                 for queue_or_unit in (~queue.empty, self._units[unit].control.busy)]
         busy += [dma.busy for unit, dma in self._dmas.items() if unit is not Unit.COMMAND]
-        m.d.sync += command.idle.eq(~Cat(busy).any())
+        settled = Signal(range(_SETTLE + 1))
+        with m.If(Cat(busy).any()):
+            m.d.sync += settled.eq(0)
+        with m.Elif(settled != _SETTLE):
+            m.d.sync += settled.eq(settled + 1)
         m.d.comb += [
+            command.idle.eq(settled == _SETTLE),
             command.start.eq(self.start & ~self._halt),
             command.program_address.eq(self.program_address),
             command.program_bytes.eq(self.program_bytes),

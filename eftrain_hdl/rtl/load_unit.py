@@ -24,8 +24,8 @@ class LoadUnit(wiring.Component):
 
     A request side checks an instruction and passes its transfer to the DMA at once, up to eight instructions ahead; a
     receive side writes the beats that come back, one a cycle. From a beat at ``data`` to ``write`` it takes 2 cycles;
-    ``posted`` comes with the last write. Between two loads the data stream pauses for 1 cycle, or until 8 cycles after
-    the load before began.
+    ``posted`` comes with the last write, and an instruction that waits for it is presented 4 cycles later at the
+    earliest. Between two loads the data stream pauses for 1 cycle, or until 8 cycles after the load before began.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class Watchdog(wiring.Component):
     limit : In(32)
         Cycles without progress that are too many; 0 switches the watchdog off.
     expired : Out(1)
-        High for one cycle, two cycles after the last of ``limit`` cycles in a row without progress.
+        High for one cycle, three cycles after the last of ``limit`` cycles in a row without progress.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Watchdog(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         count = Signal(32)
-        moved = Signal()
+        moved = Signal(init=1)
         m.d.sync += [
             moved.eq(~self.running | self.progress | (self.limit == 0)),
-            self.expired.eq((count == self.limit) & ~moved & (self.limit != 0)),
+            self.expired.eq((count == self.limit) & (self.limit != 0)),
         ]
         with m.If(moved | (count == self.limit)):
             m.d.sync += count.eq(0)

@@ -1,6 +1,6 @@
 """Turns N-dimensional transfers into legal AXI bursts, one a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -11,7 +11,7 @@ from eftrain_hdl.rtl.axi.signature import BURST_LIMIT_SHAPE, PAGE_BYTES, check_b
 
 __all__ = ["BurstGenerator", "check_dma_parameters"]
 
-_QUEUE_DEPTH = 8
+_QUEUE_DEPTH = 16
 
 
 def check_dma_parameters(outstanding: int, fifo_beats: int) -> None:
@@ -26,8 +26,8 @@ class BurstGenerator(wiring.Component):
     """Address generator common to the read and the write DMA.
 
     A run is cut at every multiple of 4 KiB and wherever ``burst_beats`` is reached; a burst that is not wholly inside
-    the window ``[window_base, window_limit)`` stops the generator. Peak rate is one burst a cycle, across runs and
-    transfers too; the first burst of a transfer is on ``o`` seven cycles after the transfer was taken.
+    the window ``[window_base, window_limit)`` stops the generator. Peak rate is one burst a cycle across runs, and a
+    transfer every second cycle; the first burst of a transfer is on ``o`` eight cycles after the transfer was taken.
 
     Parameters
     ----------
@@ -90,19 +90,19 @@ class BurstGenerator(wiring.Component):
         given_unaligned = Signal()
         given_take = Signal()
         given_good = given_valid & ~given_bad_length & ~given_unaligned
-        m.d.comb += self.i.ready.eq((~given_valid | given_take) & ~self.stop & ~self.error)
+        m.d.comb += self.i.ready.eq(~given_valid & ~self.stop & ~self.error)
         with m.If(given_take):
             m.d.sync += given_valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
             offered = self.i.payload
-            strides = (offered.stride1, offered.stride2, offered.stride3)
+            offsets = (offered.stride1, offered.stride2, offered.stride3)
             m.d.sync += [
                 given.eq(offered),
                 given_valid.eq(1),
                 given_bad_length.eq(
                     (offered.run == 0) | (offered.count1 == 0) | (offered.count2 == 0) | (offered.count3 == 0)
                 ),
-                given_unaligned.eq(Cat(offered.address[:shift], *(s[:shift] for s in strides)).any()),
+                given_unaligned.eq(Cat(offered.address[:shift], *(offset[:shift] for offset in offsets)).any()),
             ]
 
         # Stage 2: the loop nest over runs. starts[n] is the address at which level n's current repetition began;
@@ -137,7 +137,7 @@ class BurstGenerator(wiring.Component):
         with m.Elif(run_take):
             with m.If(run_last):
                 m.d.sync += run_valid.eq(0)
-            carry = 1
+            carry: Value = Const(1)
             for n in range(3):
                 with m.If(carry):
                     m.d.sync += [
@@ -184,11 +184,17 @@ class BurstGenerator(wiring.Component):
                 cut_page.eq(Mux(ends_page, page_beats, cut_page - beats)),
             ]
 
-        # Stages 4 to 6 never stall: a burst leaves stage 3 only if the queue behind them has a place for it.
+        # Stages 4 to 6 never stall: a burst leaves stage 3 only if the queue behind them has a place for it, with one
+        # to spare because `room` is a cycle old.
         queued = Signal(range(_QUEUE_DEPTH + 1))
-        taken = self.o.valid & self.o.ready
-        m.d.comb += emit.eq(cut_valid & (queued != _QUEUE_DEPTH) & ~self.stop & ~self.error)
-        m.d.sync += queued.eq(queued + emit - taken)
+        room = Signal()
+        taken = Signal()
+        m.d.comb += emit.eq(cut_valid & room & ~self.stop & ~self.error)
+        m.d.sync += [
+            queued.eq(queued + emit - taken),
+            room.eq(queued < _QUEUE_DEPTH - 1),
+            taken.eq(self.o.valid & self.o.ready),
+        ]
 
         layout = BurstLayout(width)
         stages = [Signal(layout, name=f"stage{n}", reset_less=True) for n in (4, 5, 6)]
@@ -211,15 +217,19 @@ class BurstGenerator(wiring.Component):
         ]
 
         m.submodules.queue = queue = SyncFIFO(width=layout.size, depth=_QUEUE_DEPTH)
-        head = data.View(layout, queue.r_data)
+        head = Signal(layout, reset_less=True)
+        head_valid = Signal()
         m.d.comb += [
             queue.w_data.eq(stages[2].as_value()),
             queue.w_en.eq(valid[2] & ~outside & ~self.error),
+            queue.r_en.eq(~head_valid | self.o.ready),
             self.o.payload.eq(head),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
+            self.o.valid.eq(head_valid),
             self.busy.eq(given_valid | run_valid | cut_valid | (queued != 0)),
         ]
+
+        with m.If(queue.r_en):
+            m.d.sync += [head_valid.eq(queue.r_rdy), head.eq(data.View(layout, queue.r_data))]
 
         # A bad descriptor is reported only after the bursts before it, so that errors keep the order of the program.
         ahead = run_valid | cut_valid | (queued != 0)

@@ -18,13 +18,15 @@ from eftrain_hdl.rtl.axi.signature import (
 
 __all__ = ["ReadDma"]
 
+_ADDRESS_QUEUE = 4
+
 
 class ReadDma(wiring.Component):
     """AXI4 read manager.
 
     Bursts are issued ahead of the data, also those of the next transfer, as long as fewer than ``outstanding`` are in
     flight and the FIFO has a place for every beat asked for; so ``rready`` is always set and a slow consumer never
-    blocks the bus. Latency from a transfer to its first ``arvalid`` is 8 cycles, from a beat on the bus to ``o`` 4;
+    blocks the bus. Latency from a transfer to its first ``arvalid`` is 9 cycles, from a beat on the bus to ``o`` 3;
     a consumer that keeps up gets one beat a cycle.
 
     Parameters
@@ -48,9 +50,9 @@ class ReadDma(wiring.Component):
     error, error_code, error_address : sticky until reset. BAD_LENGTH, UNALIGNED (address of the transfer);
         OUT_OF_WINDOW, READ_RESPONSE (address of the burst)
 
-    An error or ``halt`` stops the DMA until reset: it takes and issues nothing more, and receives and drops what is
-    still in flight. Beats that were in the FIFO already stay on offer. A reset is safe once ``idle`` is set, from the
-    second cycle after the error or ``halt`` on.
+    An error or ``halt`` stops the DMA until reset: it takes nothing more, puts out those bursts that it has already
+    decided on (at most 4 wait for ``arready``), and receives and drops what is in flight. Beats that were in the FIFO
+    already stay on offer. A reset is safe once ``idle`` is set, from the second cycle after the error or ``halt`` on.
     """
 
     def __init__(
@@ -110,24 +112,24 @@ class ReadDma(wiring.Component):
         flight_layout = data.StructLayout({"address": self.address_width, "last": 1})
         m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
         flight_head = data.View(flight_layout, flight.r_data)
+        # A queue, so that the decision to issue does not hang on `arready`.
+        m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
         popped = Signal()
         m.d.comb += [
-            generator.o.ready.eq((burst.beats <= credit) & flight.w_rdy & (~axi.arvalid | axi.arready) & ~stopped),
+            generator.o.ready.eq((burst.beats <= credit) & flight.w_rdy & addresses.w_rdy & ~stopped),
             issue.eq(generator.o.valid & generator.o.ready),
             flight.w_data.eq(Cat(burst.address, burst.last)),
             flight.w_en.eq(issue),
+            addresses.w_data.eq(Cat(burst.address, (burst.beats - 1)[:8])),
+            addresses.w_en.eq(issue),
+            Cat(axi.araddr, axi.arlen).eq(addresses.r_data),
+            axi.arvalid.eq(addresses.r_rdy),
+            addresses.r_en.eq(axi.arready),
         ]
         credited = credit + popped
         m.d.sync += credit.eq(Mux(issue, credited - burst.beats, credited))
-        address = Signal(self.address_width, reset_less=True)
-        length = Signal(8, reset_less=True)
-        m.d.comb += [axi.araddr.eq(address), axi.arlen.eq(length)]
-        with m.If(issue):
-            m.d.sync += [axi.arvalid.eq(1), address.eq(burst.address), length.eq(burst.beats - 1)]
-        with m.Elif(axi.arready):
-            m.d.sync += axi.arvalid.eq(0)
 
         # Receive. Every beat asked for has its place, so the bus never waits.
         beat_valid = Signal()
@@ -170,7 +172,7 @@ class ReadDma(wiring.Component):
                     self.error_address.eq(generator.error_address),
                 ]
         m.d.comb += [
-            self.idle.eq(~axi.arvalid & (flight.level == 0)),
+            self.idle.eq(flight.level == 0),
             self.busy.eq(~self.idle | (buffer.level != 0) | (generator.busy & ~stopped)),
         ]
         return m

@@ -18,13 +18,16 @@ from eftrain_hdl.rtl.axi.signature import (
 
 __all__ = ["WriteDma"]
 
+_ADDRESS_QUEUE = 4
+
 
 class WriteDma(wiring.Component):
     """AXI4 write manager.
 
     A burst's address goes out only when all of its beats are in the FIFO, so a stalled producer never holds the bus.
     Data follow their address independently of whether it was accepted yet. Latency from the last beat of a burst at
-    ``i`` to its ``awvalid`` is 2 cycles, to its first ``wvalid`` 4; one beat a cycle is sustained.
+    ``i`` to its ``awvalid`` is 3 cycles, to its first ``wvalid`` 5, from the last response to ``done`` 2; one beat a
+    cycle is sustained.
 
     Parameters
     ----------
@@ -45,9 +48,9 @@ class WriteDma(wiring.Component):
     idle : no burst is in flight
     error, error_code, error_address : as in ``ReadDma``, with WRITE_RESPONSE
 
-    An error or ``halt`` stops the DMA until reset: it takes and issues nothing more, completes the beats of the bursts
-    already issued with all strobes clear, and gives no more ``done``. A reset is safe once ``idle`` is set, from the
-    second cycle after the error or ``halt`` on.
+    An error or ``halt`` stops the DMA until reset: it takes nothing more, puts out those bursts that it has already
+    decided on (at most 4 wait for ``awready``), completes their beats with all strobes clear, and gives no more
+    ``done``. A reset is safe once ``idle`` is set, from the second cycle after the error or ``halt`` on.
     """
 
     def __init__(
@@ -118,26 +121,26 @@ class WriteDma(wiring.Component):
         m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
         m.submodules.lengths = lengths = SyncFIFO(width=9, depth=self.outstanding)
         flight_head = data.View(flight_layout, flight.r_data)
+        # A queue, so that the decision to issue does not hang on `awready`.
+        m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
-        room = flight.w_rdy & lengths.w_rdy & ~stopped
+        room = flight.w_rdy & lengths.w_rdy & addresses.w_rdy & ~stopped
         m.d.comb += [
-            generator.o.ready.eq((burst.beats <= available) & room & (~axi.awvalid | axi.awready)),
+            generator.o.ready.eq((burst.beats <= available) & room),
             issue.eq(generator.o.valid & generator.o.ready),
             flight.w_data.eq(Cat(burst.address, burst.last)),
             flight.w_en.eq(issue),
+            addresses.w_data.eq(Cat(burst.address, (burst.beats - 1)[:8])),
+            addresses.w_en.eq(issue),
+            Cat(axi.awaddr, axi.awlen).eq(addresses.r_data),
+            axi.awvalid.eq(addresses.r_rdy),
+            addresses.r_en.eq(axi.awready),
             lengths.w_data.eq(burst.beats),
             lengths.w_en.eq(issue),
         ]
         offered = available + pushed
         m.d.sync += available.eq(Mux(issue, offered - burst.beats, offered))
-        address = Signal(self.address_width, reset_less=True)
-        length = Signal(8, reset_less=True)
-        m.d.comb += [axi.awaddr.eq(address), axi.awlen.eq(length)]
-        with m.If(issue):
-            m.d.sync += [axi.awvalid.eq(1), address.eq(burst.address), length.eq(burst.beats - 1)]
-        with m.Elif(axi.awready):
-            m.d.sync += axi.awvalid.eq(0)
 
         # Data. `left` counts the current burst down; its beats are all in the buffer, or on their way through it.
         sending = Signal()
@@ -190,7 +193,7 @@ class WriteDma(wiring.Component):
                     self.error_address.eq(generator.error_address),
                 ]
         m.d.comb += [
-            self.idle.eq(~axi.awvalid & (flight.level == 0)),
+            self.idle.eq(flight.level == 0),
             self.busy.eq(~self.idle | ((generator.busy | (buffer.level != 0)) & ~stopped)),
         ]
         return m

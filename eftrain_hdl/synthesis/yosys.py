@@ -154,16 +154,13 @@ def _run_yosys(design: Design, family: str) -> dict[str, dict[str, Any]]:
 def estimate_logic_cells(cells: Mapping[str, int]) -> int:
     """Estimate the logic cells of one module: two small LUTs share one where their inputs fit.
 
-    A LUT5 or LUT4 takes a LUT1 along, a LUT4 or LUT3 a LUT2, and LUT3s, LUT2s and LUT1s go in pairs.
+    A LUT5, LUT4 or LUT3 takes a LUT1 along, a LUT4 or LUT3 a LUT2; what is left of LUT2 and LUT1 goes in pairs.
     """
     left = {size: cells.get(f"LUT{size}", 0) for size in range(1, 7)}
     total = left[6]
-    for big, partners in ((5, (1,)), (4, (1, 2)), (3, (1, 2, 3))):
+    for big, partners in ((5, (1,)), (4, (1, 2)), (3, (1, 2))):
         total += left[big]
         for small in partners:
-            if small == big:
-                total -= left[big] // 2
-                continue
             shared = min(left[big], left[small])
             left[big] -= shared
             left[small] -= shared

@@ -87,7 +87,7 @@ class ProgramBuilder:
         self._forget()
 
     def _forget(self) -> None:
-        self._accesses: dict[str, dict[tuple[int, int, Unit, bool], int]] = {}
+        self._accesses: dict[str, dict[tuple[Unit, bool], dict[tuple[int, int], int]]] = {}
         self._first = {unit: len(ops) for unit, ops in self._by_unit.items()}
 
     def emit(
@@ -129,20 +129,20 @@ class ProgramBuilder:
         needs: dict[Unit, int] = {}
         todo = [(region, False) for region in reads] + [(region, True) for region in writes]
         for region, writing in todo:
-            seen = self._accesses.setdefault(region.space, {})
-            covered = []
-            for key, other in seen.items():
-                start, stop, who, wrote = key
-                if stop <= region.start or start >= region.stop or not (writing or wrote):
+            for (who, wrote), seen in self._accesses.get(region.space, {}).items():
+                if who is unit or not (writing or wrote):
                     continue
-                if who is not unit:
-                    needs[who] = max(needs.get(who, -1), other)
-                if writing and start >= region.start and stop <= region.stop:
-                    covered.append(key)
-            for key in covered:
-                del seen[key]
+                covered = []
+                for (start, stop), other in seen.items():
+                    if stop > region.start and start < region.stop:
+                        needs[who] = max(needs.get(who, -1), other)
+                        if writing and start >= region.start and stop <= region.stop:
+                            covered.append((start, stop))
+                for key in covered:
+                    del seen[key]
         for region, writing in todo:
-            self._accesses[region.space][region.start, region.stop, unit, writing] = number
+            seen = self._accesses.setdefault(region.space, {}).setdefault((unit, writing), {})
+            seen[region.start, region.stop] = number
         return needs
 
     def _semaphore(self, producer: Unit, consumer: Unit) -> int:

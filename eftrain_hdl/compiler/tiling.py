@@ -9,10 +9,12 @@ from eftrain_hdl.config import Config
 
 from .errors import CompileError
 
-INSTRUCTION_CYCLES = 12
-"""What an instruction costs a unit beyond its work."""
+COMPUTE_CYCLES = 12
+"""What a COMPUTE costs the array beyond its work."""
 LATENCY_CYCLES = 60
-"""From the start of a load until its first data, and the like."""
+"""What a load, or a VECTOR with its store, costs its unit beyond its beats."""
+FETCH_CYCLES = 20
+"""What fetching and issuing an instruction costs."""
 
 
 @dataclass(frozen=True)
@@ -96,26 +98,29 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
         return None
     stream_slots = config.streaming_depth // need.stream
     station_slots = config.stationary_depth // need.station
-    stream, station = need.stream_beats, need.station_beats
     if tiling.tiles_outer:
-        stream *= 1 if need.pieces <= stream_slots else need.groups
-        station *= 1 if need.groups * need.pieces <= station_slots else need.tiles
+        stream_times = 1 if need.pieces <= stream_slots else need.groups
+        station_times = 1 if need.groups * need.pieces <= station_slots else need.tiles
     else:
-        stream *= 1 if need.tiles * need.pieces <= stream_slots else need.groups
-        station *= 1 if need.pieces <= station_slots else need.tiles
-    reads = [stream, station + need.operand_beats]
-    busy = [max(reads)] if config.ports >= 3 else [sum(reads)]
-    busy.append(need.store_beats)
-    if config.ports == 1:
-        busy.append(max(busy))
-    mac = need.mac + need.instructions * INSTRUCTION_CYCLES
-    if stream_slots == 1:
-        mac += stream
-    if station_slots == 1:
-        mac += station
+        stream_times = 1 if need.tiles * need.pieces <= stream_slots else need.groups
+        station_times = 1 if need.pieces <= station_slots else need.tiles
+    stream, station = need.stream_beats * stream_times, need.station_beats * station_times
+    stream_loads = need.tiles * need.pieces * stream_times
+    station_loads = need.groups * need.pieces * station_times
     sums = need.tiles * need.groups
-    prologue = (need.stream + need.station) * config.vector_beats + LATENCY_CYCLES
-    return max(mac, *busy) + prologue + need.last_drain + (LATENCY_CYCLES if sums > 1 else 0)
+    drains = max(sums, -(-2 * need.operand_beats // config.operand_depth))
+    fetch = FETCH_CYCLES * (stream_loads + station_loads + need.instructions + 3 * drains)
+    loads_x = stream + stream_loads * LATENCY_CYCLES
+    loads_a = station + need.operand_beats + (station_loads + drains) * LATENCY_CYCLES
+    reads = stream + station + need.operand_beats + fetch
+    mac = need.mac + need.instructions * COMPUTE_CYCLES
+    # A single slot is loaded while the array waits for it.
+    mac += loads_x * (stream_slots == 1) + loads_a * (station_slots == 1)
+    busy = [mac, fetch, loads_x, loads_a, need.store_beats + drains * LATENCY_CYCLES]
+    if config.ports < 3:
+        busy.append(reads)
+    prologue = (need.stream + need.station) * config.vector_beats + 2 * LATENCY_CYCLES
+    return max(busy) + prologue + need.last_drain
 
 
 def choose(config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]]) -> Tiling:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.back import verilog
+import re
+
+from amaranth.back import rtlil
+from amaranth.back.verilog import _convert_rtlil_text as rtlil_to_verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.rtl.accelerator import Accelerator
+from eftrain_hdl.synthesis.merge import merge_modules
 
-__all__ = ["Top", "generate_verilog"]
+__all__ = ["Top", "generate_rtlil", "generate_verilog"]
+
+_MEMORY_CONTENTS = re.compile(r"\n  cell \$meminit_v2 .*?\n  end\n", re.DOTALL)
 
 
 class Top(Elaboratable):
@@ -65,6 +71,17 @@ class Top(Elaboratable):
         return m
 
 
+def generate_rtlil(config: Config, *, name: str = "eftrain", accelerator: Accelerator | None = None) -> str:
+    """RTLIL of :class:`Top`, module ``name``, with identical modules merged and memories without initial contents.
+
+    Amaranth writes one module per instance and one line per word of memory; without both, tools take a fraction of the time.
+    No memory of the accelerator is read before it is written. Parameters as for :func:`generate_verilog`.
+    """
+    top = Top(config, accelerator)
+    text = rtlil.convert(top, name=name, ports=list(top.ports.values()), emit_src=False)
+    return merge_modules(_MEMORY_CONTENTS.sub("\n", text))
+
+
 def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Accelerator | None = None) -> str:
     """Verilog of :class:`Top` as one text, module ``name``. Identical for identical ``PYTHONHASHSEED``.
 
@@ -76,7 +93,4 @@ def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Acce
     accelerator : Accelerator or None
         As for :class:`Top`.
     """
-    top = Top(config, accelerator)
-    return verilog.convert(
-        top, name=name, ports=list(top.ports.values()), emit_src=False, strip_internal_attrs=True
-    )
+    return rtlil_to_verilog(generate_rtlil(config, name=name, accelerator=accelerator), strip_internal_attrs=True)

@@ -54,11 +54,9 @@ def normalise(m: Module, value: Value, amounts: list[int]) -> tuple[Value, Value
     for amount in amounts:
         empty = Signal(name=f"empty{amount}")
         m.d.comb += empty.eq(value[width - amount :] == 0)
-        # The upper bits are known to be zero when the shift happens, so only bits below them need clearing.
-        low = [value[i] & ~empty if i < width - amount else value[i] for i in range(amount)]
-        high = [Mux(empty, value[i - amount], value[i]) for i in range(amount, width)]
+        # Whole words, not bits: the same logic for synthesis, but simulators take a word at a time.
         shifted = Signal(width, name=f"by{amount}")
-        m.d.comb += shifted.eq(Cat(*low, *high))
+        m.d.comb += shifted.eq(Mux(empty, value << amount, value))
         decisions.append(empty)
         value = shifted
     return value, Cat(*reversed(decisions))

@@ -100,10 +100,10 @@ def run(options: argparse.Namespace) -> int:
     title = f"{options.model} on {data.name}: {options.device}, batch {options.batch}, lr {optimizer.lr:g}"
     if options.device != "golden":
         title += f", {config.rows} x {config.lanes} {config.operand.name}"
-    output.line(title)
 
     start = time.monotonic()
     learner = _learner(options, model, optimizer, config)
+    output.line(title)
     accuracy, loss = _evaluate(learner, data, "testing before training")
     report = Report(model, config, options.batch, options.clock, accuracy, loss)
     _train(learner, data, options, report)

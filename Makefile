@@ -49,7 +49,7 @@ $(VENV)/.installed-%: pyproject.toml setup.py | $(BIN)/python
 
 demo: check-cxx $(VENV)/.installed-demo
 	@mkdir -p build/demo
-	$(BIN)/eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 60 \
+	$(BIN)/eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 300 \
 	  --plot build/demo/loss.png
 
 test: check-cxx check-perl $(VENV)/.installed-test

@@ -121,7 +121,7 @@ def build_model(name: str, shape: tuple[int, ...] | None, classes: int) -> Seque
     return build(classes=classes) if shape is None else build(shape, classes)  # type: ignore[call-arg]
 
 
-def add_json_option(parser: argparse.ArgumentParser) -> None:
+def add_json_option(parser: argparse._ActionsContainer) -> None:
     """``--json FILE``."""
     parser.add_argument(
         "--json",

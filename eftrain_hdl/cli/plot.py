@@ -16,7 +16,7 @@ __all__ = ["check_plot", "draw"]
 _INK, _MUTED, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
 _LOSS = "#0b6e99"
 _PHASE_COLORS = {"FP": "#0b6e99", "BP": "#e08e0b", "WU": "#7a9e3f"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.edgecolor": _MUTED,
     "axes.labelcolor": _INK,

@@ -1,4 +1,5 @@
-"""Train convolutional networks on small FPGAs: gateware in Amaranth, a compiler for it, and devices that run its programs.
+"""Train convolutional networks on small FPGAs: gateware in Amaranth, a compiler for it, and devices that run its
+programs.
 
 Names below are imported when they are first used, so that a driver on a board needs neither HDL tools nor the compiler.
 """

@@ -38,14 +38,16 @@ class Tile:
 
 
 def _residues(first: int, end: int, residue: int, stride: int, padding: int) -> tuple[int, int]:
-    """Positions i in first to end - 1 with (i + padding) % stride = residue: the first turn (i + padding) // stride, and how many."""
+    """Positions i in first to end - 1 with (i + padding) % stride = residue:
+    the first turn (i + padding) // stride, and how many.
+    """
     turn = -(-(first + padding - residue) // stride)
     return turn, -(-(end + padding - residue) // stride) - turn
 
 
 @dataclass(frozen=True)
 class _Plane:
-    """Input positions of one residue (``h``, ``w``) modulo the stride, with their first turns and how many there are."""
+    """Input positions of one residue (``h``, ``w``) modulo the stride: first turns, and how many."""
 
     h: int
     w: int
@@ -58,7 +60,8 @@ class _Plane:
 class Backward:
     """Emits the backward phase of a stage with weights.
 
-    ``gradient`` is that of the stage's result. The gradient of its input goes to ``output``; if ``before`` is given, the stage
+    ``gradient`` is that of the stage's result. The gradient of its input goes to ``output``; if ``before`` is given,
+    the stage
     that made the input, it passes that stage's pooling or ReLU on the way, with its ``index`` or its output ``values``.
     """
 
@@ -125,7 +128,9 @@ class Backward:
                 for reduce in shares(layout.output_tiles):
                     pieces = -(-layout.output_tiles // reduce)
                     stream = self._stream_size(images, rows, reduce)
-                    blocks = layout.output_tiles * group_words(config, layout.input_tiles) * self.kernel_h * self.kernel_w
+                    blocks = (
+                        layout.output_tiles * group_words(config, layout.input_tiles) * self.kernel_h * self.kernel_w
+                    )
                     need = Need(
                         stream, group * reduce * self.tile_words, group_words(config, group) * pixels,
                         blocks * max(-(-pixels // classes), config.rows) * tile_count,

@@ -18,7 +18,8 @@ class Rows:
     """What one COMPUTE instruction makes of a group of channel tiles.
 
     ``blocks`` stationary blocks, ``tiles_per_block`` tiles apart, from tile ``tile`` of the group on, lanes
-    ``lane`` to ``lane + count - 1`` of each; ``word`` is the accumulator block (in spans) of the first, ``words`` the distance.
+    ``lane`` to ``lane + count - 1`` of each; ``word`` is the accumulator block (in spans) of the first, ``words`` the
+    distance.
     """
 
     tile: int

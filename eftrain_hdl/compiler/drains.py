@@ -28,7 +28,9 @@ class Drains:
         self._config = emitter.config
 
     def box_transfer(self, tensor: Tensor, box: Box, view: tuple[int, int, int] | None = None) -> Transfer:
-        """All beats of a box, [image][tile][row][column][beat]; ``view`` is (tiles, rows, columns) if not the tensor's."""
+        """All beats of a box, [image][tile][row][column][beat];
+        ``view`` is (tiles, rows, columns) if not the tensor's.
+        """
         layout = tensor.layout
         assert isinstance(layout, MapLayout)
         tiles, rows, columns = view or (layout.tiles, layout.rows, layout.columns)
@@ -59,8 +61,11 @@ class Drains:
                     is_tile = 2 <= k < len(loops) - 1
                     levels.append((count, plus(gain, times(tile_gain, passed)) if is_tile else gain))
                     passed *= count if is_tile else 1
-                source_bias = Transfer(bias.tensor, bias.offset + part.tile * bias.levels[1][1],
-                                       [bias.levels[0], (part.tiles, bias.levels[1][1])])
+                source_bias = Transfer(
+                    bias.tensor,
+                    bias.offset + part.tile * bias.levels[1][1],
+                    [bias.levels[0], (part.tiles, bias.levels[1][1])],
+                )
                 operands.append(Operand("a", source_bias, constant=True))
             else:
                 dense = beats
@@ -109,8 +114,11 @@ class Drains:
                 passed *= count
             levels.append((part.images, place.gains["image"]))
             if bias is not None:
-                source_bias = Transfer(bias.tensor, bias.offset + part.tile * bias.levels[1][1],
-                                       [bias.levels[0], (part.tiles, bias.levels[1][1])])
+                source_bias = Transfer(
+                    bias.tensor,
+                    bias.offset + part.tile * bias.levels[1][1],
+                    [bias.levels[0], (part.tiles, bias.levels[1][1])],
+                )
                 operands.append(Operand("a", source_bias, constant=True))
             else:
                 levels = [(count, {name: v for name, v in gain.items() if name != "a"}) for count, gain in levels]
@@ -129,7 +137,8 @@ class Drains:
     ) -> Iterator[Step]:  # fmt: skip
         """Backward: the gradient of the pooled map goes to the maxima.
 
-        ``box`` is in turns of the pooling stride over the padded rows of the full map. ``shift`` counts windows back, for windows that
+        ``box`` is in turns of the pooling stride over the padded rows of the full map. ``shift`` counts windows back,
+        for windows that
         overlap: all but the first shift add to what ``output`` holds, and take a tensor as source.
         """
         assert stage.pool is not None
@@ -174,7 +183,8 @@ class Drains:
             fields = place.base(part.image, part.tile, part.row - back_h, -back_w)
             fields |= {
                 "match_a": 1, "a_base": first_a, "index_base": back_h * stride_h * INDEX_ROW + back_w * stride_w,
-                "row_base": part.row - back_h, "col_base": -back_w, "row_limit": pooled_rows, "col_limit": pooled_columns,
+                "row_base": part.row - back_h, "col_base": -back_w, "row_limit": pooled_rows, "col_limit":
+                pooled_columns,
                 "y_base": part.row * stride_h - pad_h, "x_base": -pad_w, "y_limit": rows, "x_limit": columns,
             }  # fmt: skip
             if back_h or back_w:
@@ -204,7 +214,9 @@ class Drains:
         return Operand("b", source, max(0, -first), max(0, last + 1 - source.beats)), first
 
     def _partial_gains(self, levels: list[Level], full: Box, columns: int) -> list[dict[str, int]]:
-        """What operand B gains in each loop of an unpooling nest whose source is a map: lanes, x, x, y, y, tiles, images."""
+        """What operand B gains in each loop of an unpooling nest whose source is a map:
+        lanes, x, x, y, y, tiles, images.
+        """
         beats = self._config.vector_beats
         tile = full.rows * columns * beats
         middle = [gain.get("x", 0) * beats + gain.get("y", 0) * columns * beats for _, gain in levels[1:5]]
@@ -220,7 +232,8 @@ class Drains:
     @staticmethod
     def _lanes_dense(levels: list[Level], name: str) -> list[Level]:
         """The loops over the beats of a vector, with an operand that has them side by side."""
-        out, passed = [], 1
+        out: list[Level] = []
+        passed = 1
         for count, gain in levels:
             out.append((count, plus(gain, {name: passed})))
             passed *= count

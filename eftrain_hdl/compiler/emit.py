@@ -186,7 +186,9 @@ def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:
 
 
 def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
-    """Drop loops of one iteration and join loops that go on where the inner one ends; ``keep`` loops stay as they are."""
+    """Drop loops of one iteration and join loops that go on where the inner one ends;
+    ``keep`` loops stay as they are.
+    """
     out: list[Level] = [(count, dict(gain)) for count, gain in levels[:keep]]
     for count, gain in levels[keep:]:
         gain = {name: value for name, value in gain.items() if value}
@@ -201,7 +203,9 @@ def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
     return out
 
 
-def nest(prefix: str, limit: int, quantities: Sequence[tuple[str, int]], levels: Sequence[Level], keep: int = 0) -> dict[str, int]:
+def nest(
+    prefix: str, limit: int, quantities: Sequence[tuple[str, int]], levels: Sequence[Level], keep: int = 0
+) -> dict[str, int]:
     """Fields of a nest from its loops, innermost first. Raises TooManyLevels.
 
     The first ``keep`` loops become levels of their own whatever their count.

@@ -2,4 +2,6 @@
 
 
 class CompileError(ValueError):
-    """A network that this configuration cannot train; the message names the layer, the limit and by how much it is missed."""
+    """A network that this configuration cannot train;
+    the message names the layer, the limit and by how much it is missed.
+    """

@@ -152,7 +152,9 @@ class Forward:
                 lambda stream, station, bank, first: self._compute_planar(tile, group, stream, station, bank),
             )]  # fmt: skip
         else:
-            pieces = [self._piece(tiling, tile, group, *piece) for piece in spans(self.layout.input_tiles, tiling.reduce)]
+            pieces = [
+                self._piece(tiling, tile, group, *piece) for piece in spans(self.layout.input_tiles, tiling.reduce)
+            ]
         return Sum(pieces, lambda bank: self._drain(tile, group, bank))
 
     def _piece(self, tiling: Tiling, tile: Tile, group: tuple[int, int], first: int, end: int) -> Piece:
@@ -191,7 +193,11 @@ class Forward:
         one = layout.channels * layout.stride * plane
         region = slot("stream", base, -(-tile.images * image // config.lanes))
         for number in range(tile.images):
-            levels = [(rows * segment, config.beat_bytes), (layout.stride, plane), (layout.channels, layout.stride * plane)]
+            levels = [
+                (rows * segment, config.beat_bytes),
+                (layout.stride, plane),
+                (layout.channels, layout.stride * plane),
+            ]
             source = Transfer(self.source, (tile.image + number) * one + row * layout.segment * 4, levels)
             loops = [(segment, config.vector_lanes), (rows, pitch), (layout.stride, phase), (layout.channels, channel)]
             chip = load_nest(Target.STREAMING, base * config.lanes + number * image, loops) | {"planar": 1}
@@ -270,9 +276,7 @@ class Forward:
     def _drain(self, tile: Tile, group: tuple[int, int], bank: int) -> Iterator[Step]:
         stage, context = self.stage, self.context
         span = tile.images * tile.rows * self.columns
-        done = Accumulated(
-            self.config, bank, tile.image, group[0], tile.row, tile.rows, self.columns, span
-        )
+        done = Accumulated(self.config, bank, tile.image, group[0], tile.row, tile.rows, self.columns, span)
         box = Box(tile.image, tile.image_end, *group, tile.out, tile.out_end)
         bias = context.bias(stage, self.weights, 0, self.layout.output_tiles)
         return drain_forward(context, stage, box, done, self.output, self.index, bias)

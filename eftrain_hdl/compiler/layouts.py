@@ -64,7 +64,8 @@ class PlanarLayout:
     """Input images with fewer channels than lanes: [image][channel][column phase][row][position in the phase].
 
     Column ``x`` belongs to phase ``(x + padding) % stride`` and is element ``(x + padding) // stride - padding //
-    stride`` of its row there. ``segment`` is the length of such a row, a multiple of the words of a beat. What no column
+    stride`` of its row there. ``segment`` is the length of such a row, a multiple of the words of a beat. What no
+    column
     fills is zero.
     """
 
@@ -111,7 +112,8 @@ class WeightLayout:
     A vector holds the ``lanes`` output channels of a tile for one (input channel, kernel position); the order is
     [input tile][kh][kw][input lane]. ``input_map`` is (channels, rows, columns): for a convolution rows = columns = 1;
     for a linear layer behind a map, its flattened map, whose positions count as input tiles. With ``phases`` (planar
-    first layer) the order is [phase][input channel][kh][kw of the phase], kernel columns filled up with zeros to a multiple of ``phases``.
+    first layer) the order is [phase][input channel][kh][kw of the phase], kernel columns filled up with zeros to a
+    multiple of ``phases``.
 
     ``pack`` takes (out channels, in channels, kh, kw), or what a linear layer has, and the bias or None; ``unpack``
     returns both, the weight with the shape ``weight_shape``.
@@ -174,8 +176,8 @@ class WeightLayout:
             if bias is None:
                 raise ValueError("the layer has a bias: give one")
             out[: self.outputs, -1] = bias
-        out = out.reshape(self.output_tiles, self.lanes, self.pitch).transpose(0, 2, 1)
-        return np.ascontiguousarray(out).reshape(-1)
+        tiled = out.reshape(self.output_tiles, self.lanes, self.pitch).transpose(0, 2, 1)
+        return np.ascontiguousarray(tiled).reshape(-1)
 
     def unpack(self, words: Array) -> tuple[Array, Array | None]:
         array = np.asarray(words).view(np.float32).reshape(self.output_tiles, self.pitch, self.lanes)

@@ -73,8 +73,13 @@ class Plan:
     def _weighted(self) -> list[Stage]:
         return [stage for stage in self.stages if stage.weights]
 
-    def pack_parameters(self, parameters: Mapping[str, NDArray[Any]], prefix: str = "weights") -> dict[str, NDArray[Any]]:
-        """Words of all tensors called ``prefix.N`` from values by parameter name. GraphError if they are not the model's."""
+    def pack_parameters(
+        self, parameters: Mapping[str, NDArray[Any]], prefix: str = "weights"
+    ) -> dict[str, NDArray[Any]]:
+        """Words of all tensors called ``prefix.N`` from values by parameter name.
+
+        GraphError if they are not the model's.
+        """
         check_parameters(self.model, parameters)
         return {
             f"{prefix}.{stage.parameter}": self.tensors[f"{prefix}.{stage.parameter}"].pack(
@@ -83,7 +88,9 @@ class Plan:
             for stage in self._weighted()
         }
 
-    def unpack_parameters(self, words: Mapping[str, NDArray[Any]], prefix: str = "weights") -> dict[str, NDArray[np.float32]]:
+    def unpack_parameters(
+        self, words: Mapping[str, NDArray[Any]], prefix: str = "weights"
+    ) -> dict[str, NDArray[np.float32]]:
         """Values by parameter name from what was read of the tensors called ``prefix.N``."""
         values: dict[str, NDArray[np.float32]] = {}
         for stage in self._weighted():
@@ -95,7 +102,9 @@ class Plan:
 
 
 class _Compiler:
-    def __init__(self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int):
+    def __init__(
+        self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int
+    ):
         if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
             raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
         loss.classes(model)
@@ -124,7 +133,9 @@ class _Compiler:
             name = "logits" if stage is self.stages[-1] else f"output.{k}"
             self.values.append(self.memory.tensor(name, self._map(stage.output_map)))
             pooled = stage.pool is not None
-            self.indices.append(self.memory.tensor(f"index.{k}", self._map(stage.output_map, np.uint32)) if pooled else None)
+            self.indices.append(
+                self.memory.tensor(f"index.{k}", self._map(stage.output_map, np.uint32)) if pooled else None
+            )
             if stage.weights:
                 self.memory.tensor(f"weights.{stage.parameter}", stage.weights)
                 self.memory.tensor(f"gradient.{stage.parameter}", stage.weights)

@@ -73,7 +73,9 @@ class Need:
 
 def shares(total: int) -> list[int]:
     """Sizes that cut ``total`` into 1, 2, 3, 4, 6, 8, 12, ... parts, and single ones; largest first."""
-    parts = sorted({1, total, *(3 << k for k in range(total.bit_length())), *(1 << k for k in range(total.bit_length()))})
+    parts = sorted(
+        {1, total, *(3 << k for k in range(total.bit_length())), *(1 << k for k in range(total.bit_length()))}
+    )
     return sorted({-(-total // part) for part in parts if part <= total}, reverse=True)
 
 

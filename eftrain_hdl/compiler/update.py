@@ -133,7 +133,7 @@ class Update:
         input_tiles = 1 if stage.planar else layout.input_tiles
         words = layout.tile_vectors // input_tiles
         vectors = layout.output_tiles * layout.pitch
-        # The same for stored gradients: the tiles decide the order of sums, and weights must come out bit for bit alike.
+        # The same for stored gradients: tiles decide the order of sums, and weights must be the same bit for bit.
         tensors = 1 if self.parameters.velocity is None else 2
         for images, rows in tile_shapes(batch, stage.result_map[1]):
             pixels = images * rows * self.columns

@@ -229,7 +229,9 @@ class VectorEmitter:
         """What the operand memories hold may be out of date."""
         self._held.clear()
 
-    def fields(self, levels: Sequence[Level], keep: int, operands: Sequence[Operand], outputs: Sequence[Output]) -> dict[str, int]:
+    def fields(
+        self, levels: Sequence[Level], keep: int, operands: Sequence[Operand], outputs: Sequence[Output]
+    ) -> dict[str, int]:
         """The nest, once it is known that all fits. Raises TooManyLevels or TooLarge."""
         for operand in operands:
             if operand.lead + operand.source.beats + operand.trail > self._half:

@@ -60,7 +60,8 @@ class Trainer:
     """Trains ``model`` on ``device`` in batches of ``batch`` samples.
 
     Parameters start as `initial_parameters` with ``seed`` makes them. Samples are (count, *model.input_shape), floating
-    point; labels are integers (count,). All data are checked before anything on the device changes: TypeError for types,
+    point; labels are integers (count,). All data are checked before anything on the device changes: TypeError for
+    types,
     ValueError for shapes, labels out of range, and values that are not finite as float32.
 
     Raises CompileError if the network does not fit the configuration, ValueError if it does not fit the memory.
@@ -110,7 +111,9 @@ class Trainer:
         return self._read_parameters("gradient")
 
     def update(self) -> None:
-        """One step of the optimizer with the gradients that `gradients` left on the device: together what `step` does."""
+        """One step of the optimizer with the gradients that `gradients` left on the device:
+        together what `step` does.
+        """
         self._check_usable()
         self._run("update")
 
@@ -192,11 +195,16 @@ class Trainer:
         """
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        velocity = {name.removeprefix(_VELOCITY): arrays.pop(name) for name in list(arrays) if name.startswith(_VELOCITY)}
+        velocity = {
+            name.removeprefix(_VELOCITY): arrays.pop(name) for name in list(arrays) if name.startswith(_VELOCITY)
+        }
         self._restore_from(self._finite(arrays), self._finite(velocity) if velocity else self._zeros())
 
     def restore(self) -> None:
-        """Write programs and the last known state (that of `load`, `load_parameters`, `save`, or the initial one) to the device."""
+        """Write programs and the last known state to the device.
+
+        That state is the one of the latest `load`, `load_parameters` or `save`, or the initial one.
+        """
         for program in self.plan.programs.values():
             self.device.write(program.address, program.words)
         parameters, velocity = self._checkpoint

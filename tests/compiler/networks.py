@@ -36,7 +36,8 @@ NETWORKS: dict[str, Network] = {
         C(9, 12, 1, stride=2), ReLU(), C(12, 5, 1, stride=3), ReLU(), shape=(9, 9, 10), classes=3, batch=2
     ),
     "kernel_5_rectangular": _network(
-        C(3, 20, 5, stride=(2, 3), padding=(1, 2)), P(3, 2, 1), ReLU(), ReLU(), C(20, 17, (1, 3), stride=2, padding=(0, 1)),
+        C(3, 20, 5, stride=(2, 3), padding=(1, 2)), P(3, 2, 1), ReLU(), ReLU(), C(20, 17, (1, 3), stride=2,
+        padding=(0, 1)),
         shape=(3, 23, 19), classes=7, batch=2,
     ),
     "kernel_7_stride_4": _network(

@@ -47,7 +47,13 @@ def test_planar(channels: int, rows: int, columns: int, stride: int, padding: in
 
 
 @settings(max_examples=40, deadline=None)
-@given(outputs=few, channels=few, kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), lanes=lanes_of, bias=st.booleans())
+@given(
+    outputs=few,
+    channels=few,
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    lanes=lanes_of,
+    bias=st.booleans(),
+)
 def test_convolution_weights(outputs: int, channels: int, kernel: tuple[int, int], lanes: int, bias: bool) -> None:
     weight, offset = ramp(outputs, channels, *kernel), -ramp(outputs) if bias else None
     layout = WeightLayout(weight.shape, (channels, 1, 1), kernel, lanes, bias)
@@ -74,7 +80,12 @@ def test_linear_weights_follow_the_map(outputs: int, channels: int, rows: int, c
 
 
 @settings(max_examples=40, deadline=None)
-@given(outputs=few, channels=st.integers(1, 3), kernel=st.tuples(st.integers(1, 4), st.integers(1, 7)), stride=st.integers(1, 4))
+@given(
+    outputs=few,
+    channels=st.integers(1, 3),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 7)),
+    stride=st.integers(1, 4),
+)
 def test_planar_weights(outputs: int, channels: int, kernel: tuple[int, int], stride: int) -> None:
     weight = ramp(outputs, channels, *kernel)
     layout = WeightLayout(weight.shape, (channels, 1, 1), kernel, 4, True, stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from unittest.mock import patch
 
 from amaranth.back import rtlil
 from amaranth.back.verilog import _convert_rtlil_text as rtlil_to_verilog
@@ -14,8 +14,6 @@ from eftrain_hdl.rtl.accelerator import Accelerator
 from eftrain_hdl.synthesis.merge import merge_modules
 
 __all__ = ["Top", "generate_rtlil", "generate_verilog"]
-
-_MEMORY_CONTENTS = re.compile(r"\n  cell \$meminit_v2 .*?\n  end\n", re.DOTALL)
 
 
 class Top(Elaboratable):
@@ -78,8 +76,9 @@ def generate_rtlil(config: Config, *, name: str = "eftrain", accelerator: Accele
     No memory of the accelerator is read before it is written. Parameters as for :func:`generate_verilog`.
     """
     top = Top(config, accelerator)
-    text = rtlil.convert(top, name=name, ports=list(top.ports.values()), emit_src=False)
-    return merge_modules(_MEMORY_CONTENTS.sub("\n", text))
+    with patch.object(rtlil.ModuleEmitter, "emit_memory"):
+        text = rtlil.convert(top, name=name, ports=list(top.ports.values()), emit_src=False)
+    return merge_modules(text)
 
 
 def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Accelerator | None = None) -> str:

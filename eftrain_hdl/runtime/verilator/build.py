@@ -17,8 +17,12 @@ from .tools import Toolchain, ToolError, find_toolchain
 __all__ = ["build_model", "cache_directory"]
 
 _SOURCES = Path(__file__).parent / "csrc"
-_VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing",
-                    "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC")
+# Functions and files are split because compilers take time with the square of a function's length.
+_VERILATOR_FLAGS = (
+    "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing",
+    "--output-split-cfuncs", "300", "--output-split", "4000",
+    "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC",
+)
 _CXX_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-Wall", "-Wextra")
 _LIBRARY = "model.so"
 

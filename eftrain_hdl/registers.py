@@ -388,7 +388,10 @@ REGISTER_MAP = RegisterMap(
             "The first error since reset.",
         ),
         _value("ERROR_INSTRUCTION", 0x084, Access.READ, "Index of the failed unit's oldest unfinished instruction."),
-        _value("ERROR_ADDRESS", 0x088, Access.READ, "Byte address that failed (a burst's first), if any.", wide=True),
+        _value(
+            "ERROR_ADDRESS", 0x088, Access.READ,
+            "Byte address that failed (a burst's first), if any. WATCHDOG: bit n is set if unit n was busy.", wide=True,
+        ),
         Register(
             "FP_FLAGS",
             0x090,

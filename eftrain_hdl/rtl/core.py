@@ -227,10 +227,12 @@ class Core(wiring.Component):
         """First error, watchdog and the halt that goes to all."""
         command, semaphores = self._command, self._semaphores
         m.submodules.watchdog = self._watchdog = watchdog = Watchdog()
+        busy = Signal(len(Unit), reset_less=True)
+        m.d.sync += [busy[unit].eq(component.control.busy) for unit, component in self._units.items()]
         reports: list[tuple[Unit, Value, object, object]] = [
             (Unit.COMMAND, command.error, command.error_code, command.error_address),
             (Unit.COMMAND, semaphores.error, ErrorCode.TOKEN_OVERFLOW, semaphores.error_semaphore),
-            (Unit.COMMAND, watchdog.expired, ErrorCode.WATCHDOG, 0),
+            (Unit.COMMAND, watchdog.expired, ErrorCode.WATCHDOG, busy),
         ]
         for unit, component in self._units.items():
             control = component.control

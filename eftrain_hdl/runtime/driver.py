@@ -6,7 +6,6 @@ from abc import abstractmethod
 
 import numpy as np
 
-from eftrain_hdl.config import Config
 from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device, RunResult
 from eftrain_hdl.runtime.errors import DeviceError
@@ -110,10 +109,12 @@ class RegisterDevice(Device):
     def _raise_error(self, detail: str) -> None:
         if not self.read_field("STATUS", "error"):
             return
-        raise DeviceError(
-            ErrorCode(self.read_field("ERROR_CODE", "code")), Unit(self.read_field("ERROR_CODE", "unit")),
-            self.read_register("ERROR_ADDRESS"), self.read_register("ERROR_INSTRUCTION"), detail,
-        )
+        code, address = ErrorCode(self.read_field("ERROR_CODE", "code")), self.read_register("ERROR_ADDRESS")
+        if code is ErrorCode.WATCHDOG:
+            busy = [unit.name for unit in Unit if address >> unit & 1]
+            detail = f"no progress; {' and '.join(busy) if busy else 'no unit'} busy" + (detail and f"; {detail}")
+        unit, instruction = Unit(self.read_field("ERROR_CODE", "unit")), self.read_register("ERROR_INSTRUCTION")
+        raise DeviceError(code, unit, address, instruction, detail)
 
     def _timestamps(self) -> list[int]:
         stamps = []

@@ -7,14 +7,15 @@ the order of the tables below, least significant bits first; a field never strad
 **Units and order.** Every instruction belongs to one unit: LOAD_X, LOAD_A, COMPUTE, VECTOR, STORE_0, STORE_1 or the
 command processor (BARRIER, END). A unit executes its own instructions in program order; units run beside each other. An
 instruction starts when each semaphore in its ``wait`` mask is above zero; it takes one from each. When its effect
-is complete (data in the buffer, in the accumulators, accepted by memory) it adds one to each semaphore in its ``post`` mask.
+is complete (data in the buffer, in the accumulators, accepted by memory) it adds one to each semaphore in its ``post``
+mask.
 A program must be so ordered that every wait is satisfied by posts of earlier instructions: executing
 it strictly in order, one instruction at a time, is then legal and gives the same DRAM contents.
 
-**Nests.** Addresses come from loop nests. A nest has levels 0 (innermost) upwards, each with a count (at least 1), and for every quantity
-a *step* per level: what is added when that level advances and all lower levels wrap to zero. With strides (what one increment of
-index ``k`` is worth) ``step[k] = stride[k] - sum((count[j] - 1) * stride[j] for j < k)``. :func:`steps` and :func:`strides` convert.
-All on-chip quantities wrap modulo 2**bits of their field.
+**Nests.** Addresses come from loop nests. A nest has levels 0 (innermost) upwards, each with a count (at least 1),
+and for every quantity a *step* per level: what is added when that level advances and all lower levels wrap to zero.
+With strides (what one increment of index ``k`` is worth) ``step[k] = stride[k] - sum((count[j] - 1) * stride[j] for j
+< k)``. :func:`steps` and :func:`strides` convert. All on-chip quantities wrap modulo 2**bits of their field.
 """
 
 from __future__ import annotations
@@ -25,9 +26,25 @@ from enum import IntEnum
 
 import numpy as np
 
+from eftrain_hdl.registers import Unit
+
 __all__ = [
-    "Field", "Instruction", "InstructionFormat", "Opcode", "Unit", "Target", "Semaphore", "FORMATS", "NO_INDEX",
-    "SEMAPHORES", "INDEX_ROW", "INSTRUCTION_ALIGNMENT", "assemble", "disassemble", "steps", "strides",
+    "Field",
+    "Instruction",
+    "InstructionFormat",
+    "Opcode",
+    "Unit",
+    "Target",
+    "Semaphore",
+    "FORMATS",
+    "NO_INDEX",
+    "SEMAPHORES",
+    "INDEX_ROW",
+    "INSTRUCTION_ALIGNMENT",
+    "assemble",
+    "disassemble",
+    "steps",
+    "strides",
 ]
 
 SEMAPHORES = 16
@@ -38,18 +55,6 @@ NO_INDEX = 0xFFFF_FFFF
 """Pooling index that matches no position: the gradient of a window whose maximum ReLU cut off."""
 INDEX_ROW = 256
 """A pooling index is ``row_in_window * INDEX_ROW + column_in_window``."""
-
-
-class Unit(IntEnum):
-    """Who executes an instruction. The order is that of the per-unit registers."""
-
-    COMMAND = 0
-    LOAD_X = 1
-    LOAD_A = 2
-    COMPUTE = 3
-    VECTOR = 4
-    STORE_0 = 5
-    STORE_1 = 6
 
 
 class Opcode(IntEnum):
@@ -169,14 +174,25 @@ _COMPUTE = [
     *_levels("b", 4, COMPUTE_BLOCK_QUANTITIES, "block nest"),
     *_levels("s", 4, COMPUTE_STREAM_QUANTITIES, "stream nest"),
     *_levels("l", 2, (), "lane nest"),
-    *[Field(f"l{k}_{q}", bits, True, f"lane nest, level {k}: step of {q}")
-      for q, bits in COMPUTE_LANE_QUANTITIES for k in range(3)],
+    *[
+        Field(f"l{k}_{q}", bits, True, f"lane nest, level {k}: step of {q}")
+        for q, bits in COMPUTE_LANE_QUANTITIES
+        for k in range(3)
+    ],
 ]
 
 VECTOR_LEVELS = 6
 VECTOR_QUANTITIES = (
-    ("acc", 16), ("group", 8), ("a", 16), ("b", 16), ("c", 16), ("row", 16), ("col", 16), ("index", 16),
-    ("y", 16), ("x", 16),
+    ("acc", 16),
+    ("group", 8),
+    ("a", 16),
+    ("b", 16),
+    ("c", 16),
+    ("row", 16),
+    ("col", 16),
+    ("index", 16),
+    ("y", 16),
+    ("x", 16),
 )
 
 _VECTOR = [

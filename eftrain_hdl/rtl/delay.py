@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Shape, Signal, ValueLike, Value
+from amaranth.hdl import Module, Shape, Signal, Value, ValueLike
 
 __all__ = ["delay"]
 
@@ -10,7 +10,8 @@ __all__ = ["delay"]
 def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset_less: bool = True) -> Value:
     """``value`` as it was ``cycles`` clock cycles ago.
 
-    Without reset, so that synthesis can use shift registers; set ``reset_less=False`` for control that must be zero after reset.
+    Without reset, so that synthesis can use shift registers; set ``reset_less=False`` for control that must be zero
+    after reset.
     """
     current = Value.cast(value)
     for k in range(cycles):

@@ -13,7 +13,7 @@ __all__ = ["BufferWrite", "DrainRead", "UnitControl", "instruction_layout", "bea
 
 
 def instruction_layout(opcode: Opcode) -> data.StructLayout:
-    """Struct of all fields of an instruction, header included, in the order and with the names of :mod:`eftrain_hdl.isa`."""
+    """Struct of all fields of an instruction, header included, in the order and with the names of the isa module."""
 
     def shape(bits: int, is_signed: bool) -> Shape:
         return signed(bits) if is_signed else unsigned(bits)
@@ -53,16 +53,18 @@ class UnitControl(wiring.Signature):
     """
 
     def __init__(self, opcode: Opcode):
-        super().__init__({
-            "instruction": In(stream.Signature(instruction_layout(opcode))),
-            "posted": Out(1),
-            "post": Out(SEMAPHORES),
-            "busy": Out(1),
-            "error": Out(1),
-            "error_code": Out(8),
-            "error_address": Out(64),
-            "halt": In(1),
-        })
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(instruction_layout(opcode))),
+                "posted": Out(1),
+                "post": Out(SEMAPHORES),
+                "busy": Out(1),
+                "error": Out(1),
+                "error_code": Out(8),
+                "error_address": Out(64),
+                "halt": In(1),
+            }
+        )
 
 
 class BufferWrite(wiring.Signature):
@@ -85,20 +87,23 @@ class BufferWrite(wiring.Signature):
     """
 
     def __init__(self, config: Config):
-        super().__init__({
-            "en": Out(1),
-            "target": Out(4),
-            "planar": Out(1),
-            "address": Out(24),
-            "lane": Out(7),
-            "data": Out(beat_layout(config)),
-        })
+        super().__init__(
+            {
+                "en": Out(1),
+                "target": Out(4),
+                "planar": Out(1),
+                "address": Out(24),
+                "lane": Out(7),
+                "data": Out(beat_layout(config)),
+            }
+        )
 
 
 class DrainRead(wiring.Signature):
     """Read port of the accumulators, seen from the reader (the vector unit).
 
-    A read is issued in a cycle with ``en`` high; ``data`` follows exactly :attr:`LATENCY` cycles later. The reader must not raise ``en`` for a bank
+    A read is issued in a cycle with ``en`` high; ``data`` follows exactly :attr:`LATENCY` cycles later. The reader must
+    not raise ``en`` for a bank
     whose bit in ``bank_busy`` is set.
 
     Members
@@ -117,11 +122,13 @@ class DrainRead(wiring.Signature):
     LATENCY = 5
 
     def __init__(self, config: Config):
-        super().__init__({
-            "en": Out(1),
-            "bank": Out(1),
-            "address": Out(16),
-            "group": Out(8),
-            "data": In(beat_layout(config)),
-            "bank_busy": In(2),
-        })
+        super().__init__(
+            {
+                "en": Out(1),
+                "bank": Out(1),
+                "address": Out(16),
+                "group": Out(8),
+                "data": In(beat_layout(config)),
+                "bank_busy": In(2),
+            }
+        )

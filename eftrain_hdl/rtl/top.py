@@ -72,7 +72,8 @@ class Top(Elaboratable):
 def generate_rtlil(config: Config, *, name: str = "eftrain", accelerator: Accelerator | None = None) -> str:
     """RTLIL of :class:`Top`, module ``name``, with identical modules merged and memories without initial contents.
 
-    Amaranth writes one module per instance and one line per word of memory; without both, tools take a fraction of the time.
+    Amaranth writes one module per instance and one line per word of memory; without both, tools take a fraction of the
+    time.
     No memory of the accelerator is read before it is written. Parameters as for :func:`generate_verilog`.
     """
     top = Top(config, accelerator)

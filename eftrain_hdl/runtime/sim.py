@@ -62,7 +62,8 @@ class SimDevice(RegisterDevice):
     ----------
     config : Config
     memory : str or MemoryModel
-        DRAM behaviour: a name in ``MEMORY_MODELS`` (``zcu102``, ``ultra96``, ``kv260``, ``zynq7020``, ``ideal``) or a model.
+        DRAM behaviour: a name in ``MEMORY_MODELS`` (``zcu102``, ``ultra96``, ``kv260``, ``zynq7020``, ``ideal``) or a
+        model.
     memory_bytes : int
         Size of the DRAM; the host provides pages when they are touched.
     clock_mhz : float
@@ -93,9 +94,20 @@ class SimDevice(RegisterDevice):
         model = memory_model(memory) if isinstance(memory, str) else memory
         assert config.data_width is not None
         library = build_model(
-            cached_verilog(config, progress), ports=config.ports, data_width=config.data_width, top="eftrain", progress=progress)
+            cached_verilog(config, progress),
+            ports=config.ports,
+            data_width=config.data_width,
+            top="eftrain",
+            progress=progress,
+        )
         self.model = VerilatedModel(
-            library, ports=config.ports, data_width=config.data_width, memory=model, dram_bytes=memory_bytes, clock_mhz=clock_mhz)
+            library,
+            ports=config.ports,
+            data_width=config.data_width,
+            memory=model,
+            dram_bytes=memory_bytes,
+            clock_mhz=clock_mhz,
+        )
         self._scalars = (0.0, 0.0, 0.0)
         self.open(**self._setup)
 
@@ -112,11 +124,11 @@ class SimDevice(RegisterDevice):
     def write(self, address: int, array: np.ndarray) -> None:
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         self.check_range(address, data.size)
-        self.model.dram[address:address + data.size] = data
+        self.model.dram[address : address + data.size] = data
 
     def read(self, address: int, nbytes: int) -> NDArray[np.uint8]:
         self.check_range(address, nbytes)
-        return self.model.dram[address:address + nbytes].copy()
+        return self.model.dram[address : address + nbytes].copy()
 
     def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
         self._scalars = (learning_rate, weight_decay, momentum)
@@ -128,7 +140,9 @@ class SimDevice(RegisterDevice):
         while not self.model.run(_CHUNK):
             quiet = quiet + 1 if self.read_field("STATUS", "halted") else 0
             if quiet > 1:
-                raise DeviceError(ErrorCode.WATCHDOG, Unit.COMMAND, 0, 0, "the machine stands still without an interrupt")
+                raise DeviceError(
+                    ErrorCode.WATCHDOG, Unit.COMMAND, 0, 0, "the machine stands still without an interrupt"
+                )
 
     def reset(self) -> None:
         """Soft reset; if the memory does not answer even that, the reset pin."""

@@ -12,7 +12,8 @@ __all__ = ["step_macs"]
 def step_macs(model: Sequential, batch: int) -> dict[tuple[int, str], int]:
     """Useful multiply-accumulates of one step: ``{(layer index, "FP" | "BP" | "WU"): count}``.
 
-    What the network needs, whatever the array spends on it: no padding lanes, borders counted as if full (as is usual), no input gradient for the first
+    What the network needs, whatever the array spends on it: no padding lanes, borders counted as if full (as is usual),
+    no input gradient for the first
     layer with weights.
     """
     result: dict[tuple[int, str], int] = {}
@@ -20,7 +21,9 @@ def step_macs(model: Sequential, batch: int) -> dict[tuple[int, str], int]:
     for node in model.nodes:
         layer = node.layer
         if isinstance(layer, Conv2d):
-            macs = batch * layer.in_channels * layer.out_channels * prod(layer.kernel_size) * prod(node.output_shape[1:])
+            macs = (
+                batch * layer.in_channels * layer.out_channels * prod(layer.kernel_size) * prod(node.output_shape[1:])
+            )
         elif isinstance(layer, Linear):
             macs = batch * layer.in_features * layer.out_features
         else:

@@ -1,4 +1,4 @@
-"""Skewed banked buffer: channel vectors and pixel vectors without a conflict (``docs/execution.md``, memories on chip)."""
+"""Skewed banked buffer: channel and pixel vectors without a conflict (``docs/execution.md``, memories on chip)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ __all__ = ["BankedBuffer"]
 
 
 class BankedBuffer(wiring.Component):
-    """``lanes`` banks; a vector at address v keeps lane l in bank (l + v) mod ``lanes``, a planar element e lies in bank e mod ``lanes``.
+    """``lanes`` banks; a vector at address v keeps lane l in bank (l + v) mod ``lanes``, a planar element e lies in
+    bank e mod ``lanes``.
 
-    The read side takes one row address per *bank* and returns the banks rotated so that output j is bank (shift + j) mod ``lanes``.
+    The read side takes one row address per *bank* and returns the banks rotated so that output j is bank (shift + j)
+    mod ``lanes``.
 
     Parameters
     ----------
@@ -47,12 +49,14 @@ class BankedBuffer(wiring.Component):
         self._row_bits = depth.bit_length() - 1
         self._lane_bits = config.lanes.bit_length() - 1
         self._rotator = Rotator(config.operand.width, config.lanes)
-        super().__init__({
-            "write": In(BufferWrite(config)),
-            "rows": In(data.ArrayLayout(unsigned(self._row_bits), config.lanes)),
-            "shift": In(self._lane_bits),
-            "o": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
-        })
+        super().__init__(
+            {
+                "write": In(BufferWrite(config)),
+                "rows": In(data.ArrayLayout(unsigned(self._row_bits), config.lanes)),
+                "shift": In(self._lane_bits),
+                "o": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -65,13 +69,17 @@ class BankedBuffer(wiring.Component):
         writes = self._elaborate_write(m)
         for k in range(self._config.lanes):
             m.submodules[f"bank_{k}"] = bank = Memory(
-                shape=unsigned(self._config.operand.width), depth=self._depth, init=[], attrs={"ram_style": "block"})
+                shape=unsigned(self._config.operand.width), depth=self._depth, init=[], attrs={"ram_style": "block"}
+            )
             write, read = bank.write_port(), bank.read_port()
             en, row, word = writes[k]
             registered = Signal(self._config.operand.width, name=f"bank_{k}_o", reset_less=True)
             m.d.comb += [
-                write.en.eq(en), write.addr.eq(row), write.data.eq(word),
-                read.en.eq(1), read.addr.eq(self.rows[k]),
+                write.en.eq(en),
+                write.addr.eq(row),
+                write.data.eq(word),
+                read.en.eq(1),
+                read.addr.eq(self.rows[k]),
                 self._rotator.i[k].eq(registered),
             ]
             m.d.sync += registered.eq(read.data)
@@ -103,7 +111,7 @@ class BankedBuffer(wiring.Component):
         m.d.sync += [
             en_1.eq(en),
             planar_1.eq(planar),
-            bank_1.eq(address[:self._lane_bits] + Mux(planar, 0, lane)),
+            bank_1.eq(address[: self._lane_bits] + Mux(planar, 0, lane)),
             row_1.eq(Mux(planar, address >> self._lane_bits, address)),
         ]
         words_1 = [delay(m, word, 1, name=f"write_word_{i}") for i, word in enumerate(rounded)]
@@ -121,7 +129,7 @@ class BankedBuffer(wiring.Component):
             m.d.sync += [
                 bank_en.eq(en_1 & (offset < words)),
                 row.eq(Mux(planar_1 & (k < bank_1), next_1, row_1)),
-                word.eq(Array(words_1)[offset[:max(1, words.bit_length() - 1)]] if words > 1 else words_1[0]),
+                word.eq(Array(words_1)[offset[: max(1, words.bit_length() - 1)]] if words > 1 else words_1[0]),
             ]
             result.append((bank_en, row, word))
         return result

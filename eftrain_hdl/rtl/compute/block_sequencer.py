@@ -51,7 +51,8 @@ def _countdown(m: Module, load: Signal, cycles: int, name: str) -> Signal:
 class BlockSequencer(wiring.Component):
     """Takes COMPUTE instructions apart into blocks.
 
-    While a block streams, the rows and the lane table of the next one are made ready, so that blocks follow each other without a gap when a stream
+    While a block streams, the rows and the lane table of the next one are made ready, so that blocks follow each other
+    without a gap when a stream
     has at least as many vectors as the array has rows (and lanes, where every block has its own lane table).
 
     Parameters
@@ -88,15 +89,27 @@ class BlockSequencer(wiring.Component):
         self._config = config
         self._load_lead = load_lead
         self._recurrence = recurrence
-        super().__init__({
-            "instruction": In(stream.Signature(instruction_layout(Opcode.COMPUTE))),
-            "rows": Out(row_block_layout(config)), "rows_start": Out(1),
-            "lanes": Out(lane_nest_layout(config)), "lanes_start": Out(1), "lanes_restart": Out(1),
-            "nest": Out(stream_nest_layout(config)), "block": Out(stream_block_layout(config)), "block_start": Out(1),
-            "issuing": In(1), "finishing": In(1),
-            "first": Out(1), "last": Out(1), "post": Out(SEMAPHORES),
-            "idle": Out(1), "bad_field": Out(1), "halt": In(1),
-        })
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(instruction_layout(Opcode.COMPUTE))),
+                "rows": Out(row_block_layout(config)),
+                "rows_start": Out(1),
+                "lanes": Out(lane_nest_layout(config)),
+                "lanes_start": Out(1),
+                "lanes_restart": Out(1),
+                "nest": Out(stream_nest_layout(config)),
+                "block": Out(stream_block_layout(config)),
+                "block_start": Out(1),
+                "issuing": In(1),
+                "finishing": In(1),
+                "first": Out(1),
+                "last": Out(1),
+                "post": Out(SEMAPHORES),
+                "idle": Out(1),
+                "bad_field": Out(1),
+                "halt": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -117,8 +130,10 @@ class BlockSequencer(wiring.Component):
             *(Signal(name=f"upcoming_{name}") for name in ("take", "valid", "first", "last", "init", "restart")),
             valid_lanes=Signal(7, name="upcoming_valid_lanes"),
             a_last_tile=Signal(a_bits),
-            at={name: Signal({"a": a_bits, "v": stream_address_bits(config)}.get(name, bits), name=f"upcoming_{name}")
-                for name, bits in COMPUTE_BLOCK_QUANTITIES},
+            at={
+                name: Signal({"a": a_bits, "v": stream_address_bits(config)}.get(name, bits), name=f"upcoming_{name}")
+                for name, bits in COMPUTE_BLOCK_QUANTITIES
+            },
         )
         remaining = Signal(24)
         step: dict[str, Signal] = {}
@@ -144,13 +159,18 @@ class BlockSequencer(wiring.Component):
                 m.d.sync += [
                     *[block.at[name].eq(held[f"{name}_base"]) for name in block.at],
                     block.a_last_tile.eq(held.a_tile * (tiles - 1)),
-                    block.first.eq(1), block.init.eq(held.init), block.restart.eq(1), remaining.eq(held.lanes_total),
+                    block.first.eq(1),
+                    block.init.eq(held.init),
+                    block.restart.eq(1),
+                    remaining.eq(held.lanes_total),
                 ]
                 m.next = "SETTLE"
             with m.State("SETTLE"):
                 some = held.lanes_per_block & (remaining < config.lanes)
                 m.d.sync += [
-                    block.valid.eq(1), block.last.eq(counter.last), block.valid_lanes.eq(Mux(some, remaining, config.lanes)),
+                    block.valid.eq(1),
+                    block.last.eq(counter.last),
+                    block.valid_lanes.eq(Mux(some, remaining, config.lanes)),
                 ]
                 m.next = "WAIT"
             with m.State("WAIT"):
@@ -163,7 +183,9 @@ class BlockSequencer(wiring.Component):
             with m.State("STEP"):
                 # The counter shows the next block now; its steps are selected at the end of this cycle.
                 m.d.sync += [
-                    block.init.eq(held.init & counter.level[3]), block.restart.eq(~counter.level[0]), block.first.eq(0),
+                    block.init.eq(held.init & counter.level[3]),
+                    block.restart.eq(~counter.level[0]),
+                    block.first.eq(0),
                     remaining.eq(Mux(remaining > config.lanes, remaining - config.lanes, 0)),
                 ]
                 m.next = "ADD"
@@ -212,17 +234,23 @@ class BlockSequencer(wiring.Component):
         # Rows: the shadow registers of the array are free once the block before has reached it.
         shadow_left = _countdown(m, self.block_start, self._load_lead, "shadow")
         m.d.comb += [
-            upcoming.take.eq(upcoming.valid & ~slot_valid & shadow_left & (launched | self.lanes_start | ~needs_lanes) & ~self.halt),
+            upcoming.take.eq(
+                upcoming.valid & ~slot_valid & shadow_left & (launched | self.lanes_start | ~needs_lanes) & ~self.halt
+            ),
             self.rows_start.eq(upcoming.take),
-            self.rows.a.eq(upcoming.at["a"]), self.rows.a_last_tile.eq(upcoming.a_last_tile),
+            self.rows.a.eq(upcoming.at["a"]),
+            self.rows.a_last_tile.eq(upcoming.a_last_tile),
             self.rows.valid_lanes.eq(upcoming.valid_lanes),
             *[self.rows[name].eq(held[name]) for name in ("a_lane", "a_tile", "a_rows", "transposed")],
         ]
         rows_done = _countdown(m, self.rows_start, max(1, config.rows - self._load_lead), "rows")
         with m.If(upcoming.take):
             m.d.sync += [
-                slot_valid.eq(1), slot_first.eq(upcoming.first), slot_last.eq(upcoming.last),
-                slot_block.init.eq(upcoming.init), slot_block.swap.eq(needs_lanes),
+                slot_valid.eq(1),
+                slot_first.eq(upcoming.first),
+                slot_last.eq(upcoming.last),
+                slot_block.init.eq(upcoming.init),
+                slot_block.swap.eq(needs_lanes),
                 *[slot_block[name].eq(upcoming.at[name]) for name in ("v", "row", "col", "acc")],
             ]
             with m.If(upcoming.first):
@@ -236,9 +264,17 @@ class BlockSequencer(wiring.Component):
         nest_ready = Signal()
         m.d.comb += [
             self.block_start.eq(
-                slot_valid & rows_done & (lanes_done | ~slot_block.swap) & (~self.issuing | self.finishing) & spaced
-                & (nest_ready | ~slot_first) & ~self.halt),
-            self.block.eq(slot_block), self.first.eq(slot_first), self.last.eq(slot_last),
+                slot_valid
+                & rows_done
+                & (lanes_done | ~slot_block.swap)
+                & (~self.issuing | self.finishing)
+                & spaced
+                & (nest_ready | ~slot_first)
+                & ~self.halt
+            ),
+            self.block.eq(slot_block),
+            self.first.eq(slot_first),
+            self.last.eq(slot_last),
         ]
         with m.If(self.block_start):
             m.d.sync += nest_ready.eq(0)

@@ -39,7 +39,8 @@ class LaneTable(wiring.Component):
     nest : In(lane_nest_layout)
         Stable while entries are made.
     start : In(1), restart : In(1)
-        Make the next ``lanes`` entries, from the first entry of the nest with ``restart``. The table is complete ``lanes + 2`` cycles later; a swap in
+        Make the next ``lanes`` entries, from the first entry of the nest with ``restart``. The table is complete
+        ``lanes + 2`` cycles later; a swap in
         the cycle ``lanes + 1`` after ``start`` takes it along.
     swap : In(1)
         The shadow table becomes active with the next cycle.
@@ -49,11 +50,15 @@ class LaneTable(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        super().__init__({
-            "nest": In(lane_nest_layout(config)),
-            "start": In(1), "restart": In(1), "swap": In(1),
-            "entries": Out(data.ArrayLayout(lane_entry_layout(config), config.lanes)),
-        })
+        super().__init__(
+            {
+                "nest": In(lane_nest_layout(config)),
+                "start": In(1),
+                "restart": In(1),
+                "swap": In(1),
+                "entries": Out(data.ArrayLayout(lane_entry_layout(config), config.lanes)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -63,7 +68,11 @@ class LaneTable(wiring.Component):
         entry = lane_entry_layout(config)
         # The third level has no end: its count is out of reach.
         m.submodules.counter = counter = NestCounter(3)
-        m.d.comb += [counter.counts[0].eq(nest.l0_count), counter.counts[1].eq(nest.l1_count), counter.counts[2].eq(0xFFFF)]
+        m.d.comb += [
+            counter.counts[0].eq(nest.l0_count),
+            counter.counts[1].eq(nest.l1_count),
+            counter.counts[2].eq(0xFFFF),
+        ]
 
         left = Signal(range(lanes + 1))
         running = Signal()

@@ -19,7 +19,8 @@ __all__ = ["MacArray"]
 
 
 class MacArray(wiring.Component):
-    """Holds a stationary block ``A[rows][lanes]``; each cycle a vector b streams past and every row adds ``dot(A[m], b)`` to one of its words.
+    """Holds a stationary block ``A[rows][lanes]``; each cycle a vector b streams past and every row adds ``dot(A[m],
+    b)`` to one of its words.
 
     Row m works m cycles after row 0 (design: one dataflow for all three phases).
 
@@ -30,7 +31,8 @@ class MacArray(wiring.Component):
     accumulate : In(accumulate_layout)
         In the same cycle as its ``b``.
     a : In(lanes of operand), load : In(1), load_first : In(1)
-        One row of the next block per cycle with ``load``, the last row first, ``load_first`` with the first of them. A load of ``rows`` cycles
+        One row of the next block per cycle with ``load``, the last row first, ``load_first`` with the first of them. A
+        load of ``rows`` cycles
         may start in the cycle of the former block's ``b_first``, and must have ended one cycle before its own.
     drain : In(DrainRead)
         Accumulator read port; ``drain.bank_busy`` repeats ``busy``.
@@ -44,12 +46,20 @@ class MacArray(wiring.Component):
         self._config = config
         self._rows = [MacRow(config) for _ in range(config.rows)]
         vector = data.ArrayLayout(unsigned(config.operand.width), config.lanes)
-        super().__init__({
-            "b": In(vector), "b_first": In(1), "accumulate": In(accumulate_layout(config)),
-            "a": In(vector), "load": In(1), "load_first": In(1),
-            "drain": In(DrainRead(config)), "busy": In(2),
-            "overflow": Out(1), "invalid": Out(1),
-        })
+        super().__init__(
+            {
+                "b": In(vector),
+                "b_first": In(1),
+                "accumulate": In(accumulate_layout(config)),
+                "a": In(vector),
+                "load": In(1),
+                "load_first": In(1),
+                "drain": In(DrainRead(config)),
+                "busy": In(2),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -72,7 +82,8 @@ class MacArray(wiring.Component):
         vector = decode_b.o
         vector_first, load, load_first = (
             delay(m, value, OperandDecoder.latency, name=name, reset_less=False)
-            for name, value in (("b_first", self.b_first), ("load", self.load), ("load_first", self.load_first)))
+            for name, value in (("b_first", self.b_first), ("load", self.load), ("load_first", self.load_first))
+        )
         accumulate = data.View(accumulate_layout(self._config), delay(m, self.accumulate, lag, name="accumulate"))
         chain, armed = decode_a.o, 1
         drain_address = Signal(self._config.accumulator_depth.bit_length() - 1, reset_less=True)
@@ -83,9 +94,15 @@ class MacArray(wiring.Component):
         for k, row in enumerate(rows):
             m.submodules[f"row_{k}"] = row
             m.d.comb += [
-                row.b.eq(vector), row.b_first.eq(vector_first), row.accumulate.eq(accumulate),
-                row.a.eq(chain), row.load.eq(load), row.armed.eq(armed),
-                row.busy.eq(busy), row.drain_address.eq(drain_address), row.drain_bank.eq(drain_bank),
+                row.b.eq(vector),
+                row.b_first.eq(vector_first),
+                row.accumulate.eq(accumulate),
+                row.a.eq(chain),
+                row.load.eq(load),
+                row.armed.eq(armed),
+                row.busy.eq(busy),
+                row.drain_address.eq(drain_address),
+                row.drain_bank.eq(drain_bank),
             ]
             vector, vector_first, accumulate = row.b_next, row.b_first_next, row.accumulate_next
             chain, armed = row.a_next, row.armed_next & ~load_first
@@ -103,5 +120,5 @@ class MacArray(wiring.Component):
         for w in range(words):
             choices = [self._rows[g * words + w].drain_data for g in range(groups)]
             output = Signal(32, name=f"drain_{w}", reset_less=True)
-            m.d.sync += output.eq(Array(choices)[group[:max(1, (groups - 1).bit_length())]])
+            m.d.sync += output.eq(Array(choices)[group[: max(1, (groups - 1).bit_length())]])
             m.d.comb += self.drain.data[w].eq(output)

@@ -16,9 +16,14 @@ __all__ = ["MacRow", "accumulate_layout"]
 
 def accumulate_layout(config: Config) -> data.StructLayout:
     """What goes to the accumulators with each streamed vector."""
-    return data.StructLayout({
-        "en": 1, "init": 1, "bank": 1, "address": config.accumulator_depth.bit_length() - 1,
-    })
+    return data.StructLayout(
+        {
+            "en": 1,
+            "init": 1,
+            "bank": 1,
+            "address": config.accumulator_depth.bit_length() - 1,
+        }
+    )
 
 
 class MacRow(wiring.Component):
@@ -37,7 +42,8 @@ class MacRow(wiring.Component):
     a : In(lanes of decoded operand), a_next : Out
         Shift chain of the shadow block.
     load : In(1), armed : In(1), armed_next : Out(1)
-        The row shifts when both are high. ``armed_next`` follows one cycle later, so that row m joins in m cycles after row 0:
+        The row shifts when both are high. ``armed_next`` follows one cycle later, so that row m joins in m cycles after
+        row 0:
         by then the block before has left its shadow.
     busy, drain_address, drain_bank, drain_data
         See :class:`Accumulator`.
@@ -51,14 +57,27 @@ class MacRow(wiring.Component):
         self._accumulator = Accumulator(config.accumulator_depth)
         vector = data.ArrayLayout(decoded_layout(config.operand), config.lanes)
         address = unsigned(config.accumulator_depth.bit_length() - 1)
-        super().__init__({
-            "b": In(vector), "b_first": In(1), "b_next": Out(vector), "b_first_next": Out(1),
-            "accumulate": In(accumulate_layout(config)), "accumulate_next": Out(accumulate_layout(config)),
-            "a": In(vector), "a_next": Out(vector),
-            "load": In(1), "armed": In(1), "armed_next": Out(1),
-            "busy": In(2), "drain_address": In(address), "drain_bank": In(1), "drain_data": Out(32),
-            "overflow": Out(1), "invalid": Out(1),
-        })
+        super().__init__(
+            {
+                "b": In(vector),
+                "b_first": In(1),
+                "b_next": Out(vector),
+                "b_first_next": Out(1),
+                "accumulate": In(accumulate_layout(config)),
+                "accumulate_next": Out(accumulate_layout(config)),
+                "a": In(vector),
+                "a_next": Out(vector),
+                "load": In(1),
+                "armed": In(1),
+                "armed_next": Out(1),
+                "busy": In(2),
+                "drain_address": In(address),
+                "drain_bank": In(1),
+                "drain_data": Out(32),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            }
+        )
 
     @property
     def accumulate_lag(self) -> int:

@@ -42,14 +42,16 @@ class NestCounter(wiring.Component):
     def __init__(self, levels: int, width: int = 16):
         self._levels = levels
         self._width = width
-        super().__init__({
-            "counts": In(data.ArrayLayout(width, levels)),
-            "start": In(1),
-            "advance": In(1),
-            "level": Out(levels),
-            "last": Out(1),
-            "ends": Out(levels),
-        })
+        super().__init__(
+            {
+                "counts": In(data.ArrayLayout(width, levels)),
+                "start": In(1),
+                "advance": In(1),
+                "level": Out(levels),
+                "last": Out(1),
+                "ends": Out(levels),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -82,5 +84,7 @@ class NestCounter(wiring.Component):
 
 def step_select(level: Value, steps: Sequence[ValueLike]) -> Value:
     """The step of the level set in the one-hot ``level``, as bits; zero if none is set."""
-    chosen = [Value.cast(step).as_unsigned() & level[k].replicate(len(Value.cast(step))) for k, step in enumerate(steps)]
+    chosen = [
+        Value.cast(step).as_unsigned() & level[k].replicate(len(Value.cast(step))) for k, step in enumerate(steps)
+    ]
     return reduce(or_, chosen)

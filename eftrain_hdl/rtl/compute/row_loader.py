@@ -15,16 +15,18 @@ __all__ = ["RowLoader", "row_block_layout"]
 
 
 def row_block_layout(config: Config) -> data.StructLayout:
-    """What the loader must know of a block: see the fields of COMPUTE of the same names; ``valid_lanes`` is 0 to ``lanes``."""
-    return data.StructLayout({
-        "a": config.stationary_depth.bit_length() - 1,
-        "a_lane": 8,
-        "a_tile": config.stationary_depth.bit_length() - 1,
-        "a_last_tile": config.stationary_depth.bit_length() - 1,
-        "a_rows": 16,
-        "transposed": 1,
-        "valid_lanes": 7,
-    })
+    """What the loader must know of a block: fields of COMPUTE by name; ``valid_lanes`` is 0 to ``lanes``."""
+    return data.StructLayout(
+        {
+            "a": config.stationary_depth.bit_length() - 1,
+            "a_lane": 8,
+            "a_tile": config.stationary_depth.bit_length() - 1,
+            "a_last_tile": config.stationary_depth.bit_length() - 1,
+            "a_rows": 16,
+            "transposed": 1,
+            "valid_lanes": 7,
+        }
+    )
 
 
 class RowLoader(wiring.Component):
@@ -43,14 +45,16 @@ class RowLoader(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._buffer = BankedBuffer(config, config.stationary_depth)
-        super().__init__({
-            "write": In(BufferWrite(config)),
-            "block": In(row_block_layout(config)),
-            "start": In(1),
-            "a": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
-            "load": Out(1),
-            "load_first": Out(1),
-        })
+        super().__init__(
+            {
+                "write": In(BufferWrite(config)),
+                "block": In(row_block_layout(config)),
+                "start": In(1),
+                "a": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
+                "load": Out(1),
+                "load_first": Out(1),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -73,8 +77,12 @@ class RowLoader(wiring.Component):
         loading, first = Signal(), Signal()
         with m.If(self.start):
             m.d.sync += [
-                block.eq(self.block), tile.eq(self.block.a + self.block.a_last_tile),
-                row.eq(config.rows - 1), inner.eq(group - 1), loading.eq(1), first.eq(1),
+                block.eq(self.block),
+                tile.eq(self.block.a + self.block.a_last_tile),
+                row.eq(config.rows - 1),
+                inner.eq(group - 1),
+                loading.eq(1),
+                first.eq(1),
             ]
         with m.Elif(loading):
             m.d.sync += [row.eq(row - 1), inner.eq(inner - 1), loading.eq(row != 0), first.eq(0)]
@@ -100,7 +108,8 @@ class RowLoader(wiring.Component):
             m.d.sync += bank_row.eq(address_2 + Mux(transposed_2, offset, 0))
         m.d.comb += buffer.shift.eq(delay(m, shift_2, 1, name="shift_2"))
 
-        # Zeros where the row or the lane does not exist. The counts stay valid: the next block starts `rows` cycles later at the earliest.
+        # Zeros where the row or the lane does not exist. The counts stay valid: the next block starts `rows` cycles
+        # later at the earliest.
         lag = 3 + buffer.latency
         exists = Signal(reset_less=True)
         m.d.sync += exists.eq(row < block.a_rows)

@@ -26,7 +26,7 @@ _LEVELS = 4
 
 
 class _Issue(NamedTuple):
-    """The vector of this cycle: level that moved, its block, whether there is one, the block's first, the extra one of `ones`."""
+    """The vector of this cycle: level that moved, block, whether there is one, first of its block, that of `ones`."""
 
     level: Value
     block: data.View
@@ -38,7 +38,13 @@ class _Issue(NamedTuple):
 def stream_nest_layout(config: Config) -> data.StructLayout:
     """The fields of COMPUTE that a stream needs, the same for all blocks of an instruction."""
     fields: dict[str, object] = {
-        "planar": 1, "ones": 1, "bank": 1, "lane_base": 8, "row_limit": 16, "col_limit": 16, "ones_acc": signed(16),
+        "planar": 1,
+        "ones": 1,
+        "bank": 1,
+        "lane_base": 8,
+        "row_limit": 16,
+        "col_limit": 16,
+        "ones_acc": signed(16),
     }
     for k in range(_LEVELS):
         fields[f"s{k}_count"] = 16
@@ -48,10 +54,17 @@ def stream_nest_layout(config: Config) -> data.StructLayout:
 
 
 def stream_block_layout(config: Config) -> data.StructLayout:
-    """Origin of one block: addresses and coordinates of its first vector, and whether it overwrites and uses a new lane table."""
-    return data.StructLayout({
-        "v": stream_address_bits(config), "row": signed(16), "col": signed(16), "acc": signed(16), "init": 1, "swap": 1,
-    })
+    """Addresses and coordinates of a block's first vector; whether it overwrites, and swaps the lane table."""
+    return data.StructLayout(
+        {
+            "v": stream_address_bits(config),
+            "row": signed(16),
+            "col": signed(16),
+            "acc": signed(16),
+            "init": 1,
+            "swap": 1,
+        }
+    )
 
 
 class Streamer(wiring.Component):
@@ -79,17 +92,23 @@ class Streamer(wiring.Component):
         self._config = config
         self._buffer = BankedBuffer(config, config.streaming_depth)
         self._rotator = Rotator(config.streaming_depth.bit_length() - 1, config.lanes)
-        super().__init__({
-            "write": In(BufferWrite(config)),
-            "nest": In(stream_nest_layout(config)),
-            "block": In(stream_block_layout(config)),
-            "start": In(1), "issuing": Out(1), "finishing": Out(1),
-            "swap": Out(1), "entries": In(data.ArrayLayout(lane_entry_layout(config), config.lanes)),
-            "b": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
-            "b_first": Out(1),
-            "accumulate": Out(accumulate_layout(config)),
-            "address_error": Out(1), "error_address": Out(16),
-        })
+        super().__init__(
+            {
+                "write": In(BufferWrite(config)),
+                "nest": In(stream_nest_layout(config)),
+                "block": In(stream_block_layout(config)),
+                "start": In(1),
+                "issuing": Out(1),
+                "finishing": Out(1),
+                "swap": Out(1),
+                "entries": In(data.ArrayLayout(lane_entry_layout(config), config.lanes)),
+                "b": Out(data.ArrayLayout(unsigned(config.operand.width), config.lanes)),
+                "b_first": Out(1),
+                "accumulate": Out(accumulate_layout(config)),
+                "address_error": Out(1),
+                "error_address": Out(16),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -111,8 +130,11 @@ class Streamer(wiring.Component):
         m.submodules.counter = counter = NestCounter(_LEVELS)
         nest = self.nest
         issue = _Issue(
-            level=counter.level, block=Signal(stream_block_layout(self._config), name="block"),
-            active=Signal(name="active"), first=Signal(name="first"), extra=Signal(name="extra"),
+            level=counter.level,
+            block=Signal(stream_block_layout(self._config), name="block"),
+            active=Signal(name="active"),
+            first=Signal(name="first"),
+            extra=Signal(name="extra"),
         )
         m.d.comb += [
             *[counter.counts[k].eq(nest[f"s{k}_count"]) for k in range(_LEVELS)],
@@ -136,7 +158,13 @@ class Streamer(wiring.Component):
         nest, block = self.nest, issue.block
         first = delay(m, issue.first & issue.active, 1, name="first", reset_less=False)
         at: dict[str, Signal] = {}
-        for name, base in {"v": block.v, "row": block.row, "col": block.col, "acc": block.acc, "lane": nest.lane_base}.items():
+        for name, base in {
+            "v": block.v,
+            "row": block.row,
+            "col": block.col,
+            "acc": block.acc,
+            "lane": nest.lane_base,
+        }.items():
             step = Signal(len(base), name=f"step_{name}", reset_less=True)
             at[name] = Signal(len(base), name=f"at_{name}", reset_less=True)
             m.d.sync += [
@@ -147,7 +175,7 @@ class Streamer(wiring.Component):
         return at
 
     def _elaborate_lanes(self, m: Module, at: dict[str, Signal], issue: _Issue) -> list[Signal]:
-        """Cycles 2 and 3: address and range of every lane, then the rotation to banks. Returns the valid bits of cycle 4."""
+        """Cycles 2 and 3: address and range of every lane, then the rotation to banks. Returns valid bits (cycle 4)."""
         config, nest = self._config, self.nest
         m.submodules.rotator = rotator = self._rotator
         lane_bits = config.lanes.bit_length() - 1
@@ -156,8 +184,15 @@ class Streamer(wiring.Component):
         for j in range(config.lanes):
             entry = self.entries[j]
             v, row, col, exists = (
-                Signal(len(entry[name]), name=f"lane_{name}_{j}", reset_less=True) for name in ("v", "row", "col", "valid"))
-            m.d.sync += [v.eq(at["v"] + entry.v), row.eq(at["row"] + entry.row), col.eq(at["col"] + entry.col), exists.eq(entry.valid)]
+                Signal(len(entry[name]), name=f"lane_{name}_{j}", reset_less=True)
+                for name in ("v", "row", "col", "valid")
+            )
+            m.d.sync += [
+                v.eq(at["v"] + entry.v),
+                row.eq(at["row"] + entry.row),
+                col.eq(at["col"] + entry.col),
+                exists.eq(entry.valid),
+            ]
             valid.append(Signal(name=f"valid_{j}", reset_less=True))
             address = Signal(len(rotator.i[j]), name=f"address_{j}", reset_less=True)
             m.d.sync += [
@@ -185,9 +220,11 @@ class Streamer(wiring.Component):
         ones_acc = Signal(16, reset_less=True)
         m.d.sync += ones_acc.eq(issue.block.acc + nest.ones_acc)
         word = Signal(16, name="word", reset_less=True)
-        m.d.sync += word.eq(Mux(delay(m, issue.extra, 2, name="extra_word"), delay(m, ones_acc, 2, name="ones_acc"), at["acc"]))
+        m.d.sync += word.eq(
+            Mux(delay(m, issue.extra, 2, name="extra_word"), delay(m, ones_acc, 2, name="ones_acc"), at["acc"])
+        )
         active = delay(m, issue.active, 3, name="active", reset_less=False)
-        outside = word[config.accumulator_depth.bit_length() - 1:].any()
+        outside = word[config.accumulator_depth.bit_length() - 1 :].any()
         m.d.comb += [self.address_error.eq(active & outside), self.error_address.eq(word)]
 
         one = int(to_bits(np.float32(1), config.operand))

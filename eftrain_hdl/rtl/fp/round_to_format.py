@@ -14,7 +14,8 @@ __all__ = ["RoundToFormat"]
 class RoundToFormat(wiring.Component):
     """Round an FP32 value to ``fmt``: nearest, ties to even; subnormals of ``fmt`` become zero, overflow becomes Inf.
 
-    Bit for bit :func:`eftrain_hdl.numerics.round_to_format` followed by :func:`~eftrain_hdl.numerics.to_bits`. A new value every cycle.
+    Bit for bit :func:`eftrain_hdl.numerics.round_to_format` followed by :func:`~eftrain_hdl.numerics.to_bits`. A new
+    value every cycle.
 
     Parameters
     ----------
@@ -64,9 +65,11 @@ class RoundToFormat(wiring.Component):
         exponent_1 = rounded[23:31]
         over = special | (exponent_1 > top)
         quiet = Mux(nan, 1 << (fmt.mantissa - 1), 0)
-        m.d.sync += self.o.eq(Cat(
-            Mux(zero, 0, Mux(over, quiet, kept))[:fmt.mantissa],
-            Mux(zero, 0, Mux(over, ones, (exponent_1 - (lowest - 1))[:fmt.exponent]))[:fmt.exponent],
-            sign_1 & ~nan,
-        ))
+        m.d.sync += self.o.eq(
+            Cat(
+                Mux(zero, 0, Mux(over, quiet, kept))[: fmt.mantissa],
+                Mux(zero, 0, Mux(over, ones, (exponent_1 - (lowest - 1))[: fmt.exponent]))[: fmt.exponent],
+                sign_1 & ~nan,
+            )
+        )
         return m

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Instruction, Opcode, Target, disassemble, steps
-from eftrain_hdl.numerics import BF16, FP32, round_to_format
+from eftrain_hdl.numerics import BF16, round_to_format
 from eftrain_hdl.rtl.compute import ComputeUnit
 from eftrain_hdl.rtl.layouts import DrainRead
 from eftrain_hdl.runtime.emulator.compute import compute, plan_compute
@@ -18,8 +18,9 @@ SIZES = {
     "square": Config(rows=4, lanes=4, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64),
     "wide": Config(rows=2, lanes=8, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64),
     "tall": Config(rows=8, lanes=4, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64),
-    "bf16": Config(rows=4, lanes=4, operand=BF16, streaming_depth=64, stationary_depth=64, accumulator_depth=64,
-                   operand_depth=64),
+    "bf16": Config(
+        rows=4, lanes=4, operand=BF16, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64
+    ),
 }
 
 
@@ -35,22 +36,43 @@ def nest(prefix: str, counts: list[int], **quantities: list[int]) -> dict[str, i
 
 
 def channel_vectors(rng: np.random.Generator, config: Config) -> Instruction:
-    """A convolution's FP or BP: blocks over taps and tiles, a stream over image, row and column, with masked borders."""
+    """FP or BP of a convolution: blocks over taps and tiles, a stream over row and column, with masked borders."""
     kernel, channels, width, height = (int(rng.integers(1, high)) for high in (4, 3, 5, 4))
     blocks = [kernel, kernel, channels, int(rng.integers(1, 3))]
     lanes = config.lanes
     pad = int(rng.integers(0, kernel))
     transposed = int(rng.integers(2))
-    return Instruction(Opcode.COMPUTE, {
-        "transposed": transposed, "init": int(rng.integers(2)), "bank": int(rng.integers(2)), "post": 5,
-        "a_rows": int(rng.integers(1, config.rows + 1)), "a_base": int(rng.integers(16)), "a_tile": 5,
-        "a_lane": int(rng.integers(lanes)) if transposed else 0,
-        "v_base": -pad * (width + 1), "row_base": -pad, "col_base": -pad, "acc_base": 3,
-        "row_limit": height + kernel - 1 - pad, "col_limit": width + kernel - 1 - pad, "lanes_total": lanes,
-        **nest("b", blocks, a=[1, 3, 7, 11], v=[1, width, 9, 0], row=[0, 1, 0, 0], col=[1, 0, 0, 0], acc=[0, 0, 0, width * height]),
-        **nest("s", [width, height], v=[1, width], row=[0, 1], col=[1, 0], acc=[1, width]),
-        **nest("l", [1, 1], v=[0, 0, 0], row=[0, 0, 0], col=[0, 0, 0]),
-    })
+    return Instruction(
+        Opcode.COMPUTE,
+        {
+            "transposed": transposed,
+            "init": int(rng.integers(2)),
+            "bank": int(rng.integers(2)),
+            "post": 5,
+            "a_rows": int(rng.integers(1, config.rows + 1)),
+            "a_base": int(rng.integers(16)),
+            "a_tile": 5,
+            "a_lane": int(rng.integers(lanes)) if transposed else 0,
+            "v_base": -pad * (width + 1),
+            "row_base": -pad,
+            "col_base": -pad,
+            "acc_base": 3,
+            "row_limit": height + kernel - 1 - pad,
+            "col_limit": width + kernel - 1 - pad,
+            "lanes_total": lanes,
+            **nest(
+                "b",
+                blocks,
+                a=[1, 3, 7, 11],
+                v=[1, width, 9, 0],
+                row=[0, 1, 0, 0],
+                col=[1, 0, 0, 0],
+                acc=[0, 0, 0, width * height],
+            ),
+            **nest("s", [width, height], v=[1, width], row=[0, 1], col=[1, 0], acc=[1, width]),
+            **nest("l", [1, 1], v=[0, 0, 0], row=[0, 0, 0], col=[0, 0, 0]),
+        },
+    )
 
 
 def pixel_vectors(rng: np.random.Generator, config: Config) -> Instruction:
@@ -64,15 +86,37 @@ def pixel_vectors(rng: np.random.Generator, config: Config) -> Instruction:
     channels = int(rng.integers(1, lanes + 1))
     blocks = -(-pixels // lanes)
     words = channels * kernel * kernel
-    return Instruction(Opcode.COMPUTE, {
-        "transposed": 1, "init": 1, "lanes_per_block": 1, "ones": int(rng.integers(2)), "bank": 1,
-        "a_rows": config.rows, "a_base": 2, "a_tile": 9, "v_base": 4, "row_base": -1, "col_base": 0,
-        "row_limit": height, "col_limit": width, "lanes_total": pixels, "ones_acc": words,
-        **nest("b", [blocks, 1, 1, 1], a=[lanes]),
-        **nest("s", [channels, kernel, kernel], v=[0, 1, pitch], row=[0, 0, 1], col=[0, 1, 0], lane=[1, 0, 0],
-               acc=[1, channels, channels * kernel]),
-        **nest("l", [width, height], v=[1, pitch, image], row=[0, 1, 0], col=[1, 0, 0]),
-    })
+    return Instruction(
+        Opcode.COMPUTE,
+        {
+            "transposed": 1,
+            "init": 1,
+            "lanes_per_block": 1,
+            "ones": int(rng.integers(2)),
+            "bank": 1,
+            "a_rows": config.rows,
+            "a_base": 2,
+            "a_tile": 9,
+            "v_base": 4,
+            "row_base": -1,
+            "col_base": 0,
+            "row_limit": height,
+            "col_limit": width,
+            "lanes_total": pixels,
+            "ones_acc": words,
+            **nest("b", [blocks, 1, 1, 1], a=[lanes]),
+            **nest(
+                "s",
+                [channels, kernel, kernel],
+                v=[0, 1, pitch],
+                row=[0, 0, 1],
+                col=[0, 1, 0],
+                lane=[1, 0, 0],
+                acc=[1, channels, channels * kernel],
+            ),
+            **nest("l", [width, height], v=[1, pitch, image], row=[0, 1, 0], col=[1, 0, 0]),
+        },
+    )
 
 
 def planar_taps(rng: np.random.Generator, config: Config) -> Instruction:
@@ -82,13 +126,26 @@ def planar_taps(rng: np.random.Generator, config: Config) -> Instruction:
     channels = int(rng.integers(1, lanes // taps + 1))
     width, height, kernel = 3, 2, 2
     plane = 16 * lanes // 2 + taps
-    return Instruction(Opcode.COMPUTE, {
-        "transposed": 1, "planar": 1, "init": 1, "a_rows": config.rows, "v_base": 1, "row_base": -1, "col_base": -1,
-        "row_limit": height, "col_limit": width, "lanes_total": taps * channels, "a_base": 1, "a_tile": 3,
-        **nest("b", [kernel, 1, 1, 1], a=[lanes], v=[8], row=[1]),
-        **nest("s", [width, height], v=[1, 8], col=[1, 0], row=[0, 1], acc=[1, width]),
-        **nest("l", [taps, channels], v=[1, plane, 0], col=[1, 0, 0]),
-    })
+    return Instruction(
+        Opcode.COMPUTE,
+        {
+            "transposed": 1,
+            "planar": 1,
+            "init": 1,
+            "a_rows": config.rows,
+            "v_base": 1,
+            "row_base": -1,
+            "col_base": -1,
+            "row_limit": height,
+            "col_limit": width,
+            "lanes_total": taps * channels,
+            "a_base": 1,
+            "a_tile": 3,
+            **nest("b", [kernel, 1, 1, 1], a=[lanes], v=[8], row=[1]),
+            **nest("s", [width, height], v=[1, 8], col=[1, 0], row=[0, 1], acc=[1, width]),
+            **nest("l", [taps, channels], v=[1, plane, 0], col=[1, 0, 0]),
+        },
+    )
 
 
 def normalised(instruction: Instruction) -> Instruction:
@@ -98,7 +155,9 @@ def normalised(instruction: Instruction) -> Instruction:
     return disassemble(np.array(words, np.uint32))[0]
 
 
-def simulate(config: Config, streaming: np.ndarray, stationary: np.ndarray, program: list[Instruction]) -> tuple[np.ndarray, int, list[int]]:
+def simulate(
+    config: Config, streaming: np.ndarray, stationary: np.ndarray, program: list[Instruction]
+) -> tuple[np.ndarray, int, list[int]]:
     """Fill the buffers, run, drain. Returns accumulators [2, depth, rows] as bits, cycles and the posted masks."""
     dut = ComputeUnit(config)
     result = np.zeros((2, config.accumulator_depth, config.rows), np.uint32)
@@ -133,7 +192,11 @@ def simulate(config: Config, streaming: np.ndarray, stationary: np.ndarray, prog
             taken = ctx.get(stream.valid) and ctx.get(stream.ready)
             if ctx.get(dut.control.posted):
                 posts.append(ctx.get(dut.control.post))
-            assert not ctx.get(dut.control.error), (ctx.get(dut.control.error_code), ctx.get(dut.control.error_address), at)
+            assert not ctx.get(dut.control.error), (
+                ctx.get(dut.control.error_code),
+                ctx.get(dut.control.error_address),
+                at,
+            )
             await ctx.tick()
             if taken:
                 at += 1
@@ -142,7 +205,12 @@ def simulate(config: Config, streaming: np.ndarray, stationary: np.ndarray, prog
             assert spent < 20000, "no end"
         await ctx.tick()
         assert ctx.get(dut.drain.bank_busy) == 0 and not ctx.get(dut.control.busy)
-        reads = [(b, w, g) for b in range(2) for w in range(config.accumulator_depth) for g in range(config.rows // config.vector_lanes)]
+        reads = [
+            (b, w, g)
+            for b in range(2)
+            for w in range(config.accumulator_depth)
+            for g in range(config.rows // config.vector_lanes)
+        ]
         for k in range(len(reads) + DrainRead.LATENCY):
             if k >= DrainRead.LATENCY:
                 bank, word, group = reads[k - DrainRead.LATENCY]
@@ -192,10 +260,21 @@ def test_blocks_follow_without_gap() -> None:
     """A stream as long as the array is tall hides the loading of the next block completely."""
     config = Config(rows=16, lanes=4, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64)
     blocks = 12
-    instruction = normalised(Instruction(Opcode.COMPUTE, {
-        "a_rows": 16, "row_limit": 1, "col_limit": 16, "lanes_total": 4, "init": 1,
-        **nest("b", [blocks], a=[1]), **nest("s", [16], v=[1], col=[1], acc=[1]), **nest("l", [1, 1]),
-    }))
+    instruction = normalised(
+        Instruction(
+            Opcode.COMPUTE,
+            {
+                "a_rows": 16,
+                "row_limit": 1,
+                "col_limit": 16,
+                "lanes_total": 4,
+                "init": 1,
+                **nest("b", [blocks], a=[1]),
+                **nest("s", [16], v=[1], col=[1], acc=[1]),
+                **nest("l", [1, 1]),
+            },
+        )
+    )
     zeros = np.zeros((64, 4), np.float32)
     _, spent, _ = simulate(config, zeros, zeros, [instruction])
     unit = ComputeUnit(config)

@@ -39,8 +39,8 @@ _INNER = 1024
 
 
 def default_window(fmt: FloatFormat) -> int:
-    """Bits of the alignment window unless told otherwise: two more than a product has, from 8 to 30."""
-    return max(MIN_WINDOW, min(30, 2 * fmt.significand + 2))
+    """Bits of the alignment window unless told otherwise: those of a product, from 8 to 30."""
+    return max(MIN_WINDOW, min(30, 2 * fmt.significand))
 
 
 def check_lanes(lanes: int) -> None:

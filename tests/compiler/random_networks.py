@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from networks import Network, classifier
 
 from eftrain_hdl.graph import Conv2d, GraphError, Layer, Linear, MaxPool2d, ReLU, Sequential, Shape
+from tests.compiler.networks import Network, classifier
 
 
 def random_network(seed: int) -> Network:

@@ -36,9 +36,9 @@ class SemaphorePort(wiring.Signature):
 class Semaphores(wiring.Component):
     """Sixteen counters from 0 to 255.
 
-    A unit's whole mask is taken at once or not at all, one unit every second cycle; where several could be served, the
-    unit after the one served last comes first. ``taken`` answers ``take`` after 1 cycle at the earliest, and ``give``
-    after 3.
+    A unit's whole mask is taken at once or not at all, one unit every third cycle; where several could be served, the
+    unit after the one served last comes first. ``taken`` answers ``take`` after 2 cycles at the earliest, and ``give``
+    after 4.
 
     Parameters
     ----------
@@ -73,12 +73,14 @@ class Semaphores(wiring.Component):
         for index, count in enumerate(given):
             m.d.sync += count.eq(sum(port.give & port.give_mask[index] for port in ports))
 
-        # Choose in one cycle, subtract in the next, look again when the counters show it.
+        # Compare in one cycle, choose in the second, subtract in the third, and choose again when the comparison shows it.
         available = Signal(SEMAPHORES)
         served = Signal(self.units)
         masks = Signal(SEMAPHORES)
         satisfied = Signal(self.units)
-        m.d.comb += satisfied.eq(Cat(port.take & ((port.take_mask & ~available) == 0) for port in ports))
+        m.d.sync += satisfied.eq(Cat(port.take & ((port.take_mask & ~available) == 0) for port in ports))
+        settled = Signal()
+        m.d.sync += settled.eq(served == 0)
         choice = Signal(self.units)
         last = Signal(range(self.units))
         with m.Switch(last):
@@ -88,7 +90,7 @@ class Semaphores(wiring.Component):
                         with m.If(satisfied[unit]):
                             m.d.comb += choice.eq(1 << unit)
         m.d.sync += served.eq(0)
-        with m.If(served == 0):
+        with m.If((served == 0) & settled):
             m.d.sync += served.eq(choice)
             for unit in range(self.units):
                 with m.If(choice[unit]):

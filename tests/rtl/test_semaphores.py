@@ -80,7 +80,7 @@ def test_latency_and_waiting_for_the_last_token() -> None:
         while not ctx.get(taker.taken):
             await ctx.tick()
             latency += 1
-        assert latency == 3
+        assert latency == 4
         # The mask stays up: both tokens are gone, so it is not served again.
         for _ in range(10):
             await ctx.tick()

@@ -179,7 +179,9 @@ class WriteArbiter(wiring.Component):
             response_order.w_en.eq(taken),
         ]
 
-        owner = data_order.r_data
+        # Whose burst it is comes out of a register, so that `wready` does not wait for the queue.
+        owned = Signal()
+        owner = Signal(width, reset_less=True)
         beat = Signal(self.data_width, reset_less=True)
         strobe = Signal(self.data_width // 8, reset_less=True)
         last = Signal(reset_less=True)
@@ -187,12 +189,14 @@ class WriteArbiter(wiring.Component):
         free = Signal()
         m.d.comb += [
             offered.eq(Array(manager.wvalid for manager in self.managers)[owner]),
-            free.eq(data_order.r_rdy & (~axi.wvalid | axi.wready)),
-            data_order.r_en.eq(free & offered & Array(manager.wlast for manager in self.managers)[owner]),
+            free.eq(owned & (~axi.wvalid | axi.wready)),
+            data_order.r_en.eq(~owned | (free & offered & Array(manager.wlast for manager in self.managers)[owner])),
             axi.wdata.eq(beat),
             axi.wstrb.eq(strobe),
             axi.wlast.eq(last),
         ]
+        with m.If(data_order.r_en):
+            m.d.sync += [owned.eq(data_order.r_rdy), owner.eq(data_order.r_data)]
         with m.If(free & offered):
             m.d.sync += [
                 axi.wvalid.eq(1),

@@ -116,9 +116,12 @@ class ReadDma(wiring.Component):
         m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
+        # Compared a cycle before it counts: until a burst is issued there can only be more of them.
+        fits = Signal()
+        m.d.sync += fits.eq(generator.o.valid & ~issue & (burst.beats <= credit))
         popped = Signal()
         m.d.comb += [
-            generator.o.ready.eq((burst.beats <= credit) & flight.w_rdy & addresses.w_rdy & ~stopped),
+            generator.o.ready.eq(fits & flight.w_rdy & addresses.w_rdy & ~stopped),
             issue.eq(generator.o.valid & generator.o.ready),
             flight.w_data.eq(Cat(burst.address, burst.last)),
             flight.w_en.eq(issue),
@@ -156,7 +159,9 @@ class ReadDma(wiring.Component):
         m.d.sync += popped.eq(self.o.valid & self.o.ready)
 
         failed = beat_valid & beat_bad
-        with m.If(self.halt | failed | generator.error):
+        # The bursts in front of a bad transfer are still to be issued.
+        bad_transfer = generator.error & ~generator.o.valid
+        with m.If(self.halt | failed | bad_transfer):
             m.d.sync += stopped.eq(1)
         with m.If(~self.error):
             with m.If(failed):
@@ -165,7 +170,7 @@ class ReadDma(wiring.Component):
                     self.error_code.eq(ErrorCode.READ_RESPONSE),
                     self.error_address.eq(flight_head.address),
                 ]
-            with m.Elif(generator.error):
+            with m.Elif(bad_transfer):
                 m.d.sync += [
                     self.error.eq(1),
                     self.error_code.eq(generator.error_code),

@@ -125,9 +125,12 @@ class WriteDma(wiring.Component):
         m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
+        # Compared a cycle before it counts: until a burst is issued there can only be more of them.
+        fits = Signal()
+        m.d.sync += fits.eq(generator.o.valid & ~issue & (burst.beats <= available))
         room = flight.w_rdy & lengths.w_rdy & addresses.w_rdy & ~stopped
         m.d.comb += [
-            generator.o.ready.eq((burst.beats <= available) & room),
+            generator.o.ready.eq(fits & room),
             issue.eq(generator.o.valid & generator.o.ready),
             flight.w_data.eq(Cat(burst.address, burst.last)),
             flight.w_en.eq(issue),
@@ -177,7 +180,9 @@ class WriteDma(wiring.Component):
         failed = response_valid & response_bad
         m.d.sync += self.done.eq(response_valid & ~response_bad & flight_head.last & ~stopped)
 
-        with m.If(self.halt | failed | generator.error):
+        # The bursts in front of a bad transfer are still to be issued.
+        bad_transfer = generator.error & ~generator.o.valid
+        with m.If(self.halt | failed | bad_transfer):
             m.d.sync += stopped.eq(1)
         with m.If(~self.error):
             with m.If(failed):
@@ -186,7 +191,7 @@ class WriteDma(wiring.Component):
                     self.error_code.eq(ErrorCode.WRITE_RESPONSE),
                     self.error_address.eq(flight_head.address),
                 ]
-            with m.Elif(generator.error):
+            with m.Elif(bad_transfer):
                 m.d.sync += [
                     self.error.eq(1),
                     self.error_code.eq(generator.error_code),

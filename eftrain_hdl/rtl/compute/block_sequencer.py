@@ -218,7 +218,7 @@ class BlockSequencer(wiring.Component):
         # Lane table: its shadow is free once the block that it was made for has started.
         launched = Signal()
         needs_lanes = held.lanes_per_block | upcoming.first
-        shadow_free = ~(slot_valid & slot_block.swap) | self.block_start
+        shadow_free = ~(slot_valid & slot_block.swap)
         m.d.comb += [
             self.lanes_start.eq(upcoming.valid & needs_lanes & ~launched & shadow_free & lanes_done & ~self.halt),
             self.lanes_restart.eq(upcoming.restart),
@@ -235,7 +235,7 @@ class BlockSequencer(wiring.Component):
         shadow_left = _countdown(m, self.block_start, self._load_lead, "shadow")
         m.d.comb += [
             upcoming.take.eq(
-                upcoming.valid & ~slot_valid & shadow_left & (launched | self.lanes_start | ~needs_lanes) & ~self.halt
+                upcoming.valid & ~slot_valid & shadow_left & (launched | ~needs_lanes) & ~self.halt
             ),
             self.rows_start.eq(upcoming.take),
             self.rows.a.eq(upcoming.at["a"]),

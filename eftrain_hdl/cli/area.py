@@ -53,8 +53,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Synthesise and report."""
     from eftrain_hdl import boards
-    from eftrain_hdl.rtl.accelerator import Accelerator
     from eftrain_hdl.rtl.compute.mac_row import MacRow
+    from eftrain_hdl.rtl.top import generate_rtlil
     from eftrain_hdl.synthesis import FAMILIES, synthesize
 
     output = Output(options)
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     with Activity("synthesising one row of the array") as activity:
         row = synthesize(MacRow(config), family)
         activity.step("synthesising the accelerator")
-        total = synthesize(Accelerator(config), family, paths=_PATHS)
+        total = synthesize(generate_rtlil(config), family, paths=_PATHS)
 
     array = _array(row, config)
     depth = {

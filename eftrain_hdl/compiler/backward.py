@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -15,7 +16,7 @@ from .layouts import MapLayout
 from .memory import Tensor
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot, sweep
-from .tiling import Need, Tiling, choose, shares, spans, tile_shapes
+from .tiling import TAPERS, Need, Tiling, choose, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, load_nest
 
 
@@ -96,9 +97,12 @@ class Backward:
     def _tiles(self, tiling: Tiling) -> list[Tile]:
         return [
             Tile(*images, *rows)
-            for images in spans(self.context.batch, tiling.images)
-            for rows in spans(self.rows, tiling.rows)
-        ]
+            for images, rows in taper([
+                (images, rows)
+                for images in spans(self.context.batch, tiling.images)
+                for rows in spans(self.rows, tiling.rows)
+            ], tiling.taper)
+        ]  # fmt: skip
 
     def _gradient_rows(self, row: int, end: int) -> tuple[int, int]:
         """Rows of the gradient under input rows ``row`` to ``end - 1``; at least one."""
@@ -136,11 +140,11 @@ class Backward:
                         blocks * max(-(-pixels // classes), config.rows) * tile_count,
                         stream * pieces * tile_count * beats,
                         layout.output_tiles * layout.input_tiles * self.tile_words * beats,
-                        0 if self.before is None else drained // scale, drained, drained // sums,
-                        tile_count, group_count, pieces, sums * pieces * classes,
+                        0 if self.before is None else drained // scale, drained, group * pixels * scale * beats,
+                        tile_count, group_count, pieces, sums * pieces * classes, pieces,
                     )  # fmt: skip
-                    for outer in (True, False):
-                        yield Tiling(images, rows, group, reduce, outer), need
+                    for outer, halvings in product((True, False), TAPERS):
+                        yield Tiling(images, rows, group, reduce, outer, halvings), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
         pieces = [self._piece(tile, group, *piece) for piece in spans(self.layout.output_tiles, tiling.reduce)]

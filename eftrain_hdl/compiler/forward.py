@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -15,7 +16,7 @@ from .layouts import MapLayout, PlanarLayout
 from .memory import Tensor
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot, sweep
-from .tiling import Need, Tiling, choose, shares, spans, tile_shapes
+from .tiling import TAPERS, Need, Tiling, choose, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
@@ -72,10 +73,13 @@ class Forward:
 
     def _tiles(self, tiling: Tiling) -> list[Tile]:
         return [
-            Tile(image, image_end, out, out_end, *pool_rows(self.stage, out, out_end))
-            for image, image_end in spans(self.context.batch, tiling.images)
-            for out, out_end in spans(self.stage.output_map[1], tiling.rows)
-        ]
+            Tile(*images, *out, *pool_rows(self.stage, *out))
+            for images, out in taper([
+                (images, out)
+                for images in spans(self.context.batch, tiling.images)
+                for out in spans(self.stage.output_map[1], tiling.rows)
+            ], tiling.taper)
+        ]  # fmt: skip
 
     def _input_rows(self, row: int, row_end: int) -> tuple[int, int]:
         """Rows of the input under result rows ``row`` to ``row_end - 1``."""
@@ -137,11 +141,11 @@ class Forward:
                         stream, self._station_size(group, reduce), words,
                         blocks * max(pixels, config.rows) * tile_count * group_words(config, layout.output_tiles),
                         stream * pieces * tile_count * beats, all_stations * beats, 0,
-                        max(out_vectors * beats, drained), drained // sums, tile_count, group_count, pieces,
-                        sums * pieces * layout.phases if planar else sums * pieces,
+                        max(out_vectors * beats, drained), group * pixels * beats, tile_count, group_count, pieces,
+                        sums * pieces * layout.phases if planar else sums * pieces, pieces,
                     )  # fmt: skip
-                    for outer in (True, False):
-                        yield Tiling(images, out, group, reduce, outer), need
+                    for outer, halvings in product((True, False), TAPERS):
+                        yield Tiling(images, out, group, reduce, outer, halvings), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
         if self.stage.planar:

@@ -9,12 +9,18 @@ from eftrain_hdl.config import Config
 
 from .errors import CompileError
 
-COMPUTE_CYCLES = 12
+COMPUTE_CYCLES = 15
 """What a COMPUTE costs the array beyond its work."""
-LATENCY_CYCLES = 60
-"""What a load, or a VECTOR with its store, costs its unit beyond its beats."""
-FETCH_CYCLES = 20
-"""What fetching and issuing an instruction costs."""
+SUM_CYCLES = 27
+"""What the last COMPUTE of a sum costs in addition, and a VECTOR beyond its beats."""
+TURN_CYCLES = 212
+"""From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
+LATENCY_CYCLES = 150
+"""From the start of a phase until the array has the first of what it asked for."""
+TAPERS = (0, 1, 2)
+"""How often the last tile may be halved."""
+LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
+"""Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Tiling:
     """How a phase is cut.
 
     ``images`` and ``rows`` per tile, ``group`` channel tiles of the result per sum, ``reduce`` channel tiles per piece,
-    and whether the tiles are the outer loop (or the groups).
+    and whether the tiles are the outer loop (or the groups). The last tile is halved ``taper`` times, so that its
+    drain is short. A weight gradient's sum has ``chunk`` input tiles, ``reduce`` of them in a piece.
     """
 
     images: int
@@ -30,6 +37,8 @@ class Tiling:
     group: int
     reduce: int
     tiles_outer: bool
+    taper: int = 0
+    chunk: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,14 @@ class Need:
         Beats that load every distinct piece once.
     operand_beats, store_beats : int
         Beats into the operand memories and out of the vector unit.
-    last_drain : int
-        Beats of the last drain, which nothing hides.
+    drain : int
+        Beats of the largest drain.
     tiles, groups, pieces : int
         Counts of the three loops.
     instructions : int
         COMPUTE instructions.
+    station_pieces : int
+        Loads into the stationary buffer per sum.
     """
 
     stream: int
@@ -64,11 +75,16 @@ class Need:
     station_beats: int
     operand_beats: int
     store_beats: int
-    last_drain: int
+    drain: int
     tiles: int
     groups: int
     pieces: int
     instructions: int
+    station_pieces: int
+
+
+Span2 = tuple[tuple[int, int], tuple[int, int]]
+"""Images and rows of a tile: (first, end) of each."""
 
 
 def shares(total: int) -> list[int]:
@@ -93,36 +109,58 @@ def spans(total: int, size: int) -> list[tuple[int, int]]:
     return [(total * k // count, total * (k + 1) // count) for k in range(count)]
 
 
+def taper(tiles: list[Span2], times: int) -> list[Span2]:
+    """Halve the last of some (images, rows) ``times`` times, or as often as it can be."""
+    for _ in range(times):
+        (image, image_end), (row, row_end) = tiles[-1]
+        if image_end - image > 1:
+            middle = (image + image_end + 1) // 2
+            tiles = [*tiles[:-1], ((image, middle), (row, row_end)), ((middle, image_end), (row, row_end))]
+        elif row_end - row > 1:
+            middle = (row + row_end + 1) // 2
+            tiles = [*tiles[:-1], ((image, image_end), (row, middle)), ((image, image_end), (middle, row_end))]
+    return tiles
+
+
 def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     """Estimated cycles of a phase, or None if the tiling does not fit."""
     fits = need.stream <= config.streaming_depth and need.station <= config.stationary_depth
     if not fits or need.words > config.accumulator_depth:
         return None
+    beats, words = config.vector_beats, config.vector_lanes
     stream_slots = config.streaming_depth // need.stream
     station_slots = config.stationary_depth // need.station
+    tiles = need.tiles + tiling.taper
     if tiling.tiles_outer:
         stream_times = 1 if need.pieces <= stream_slots else need.groups
-        station_times = 1 if need.groups * need.pieces <= station_slots else need.tiles
+        station_times = 1 if need.groups * need.station_pieces <= station_slots else tiles
     else:
-        stream_times = 1 if need.tiles * need.pieces <= stream_slots else need.groups
-        station_times = 1 if need.pieces <= station_slots else need.tiles
+        stream_times = 1 if tiles * need.pieces <= stream_slots else need.groups
+        station_times = 1 if need.station_pieces <= station_slots else tiles
     stream, station = need.stream_beats * stream_times, need.station_beats * station_times
-    stream_loads = need.tiles * need.pieces * stream_times
-    station_loads = need.groups * need.pieces * station_times
-    sums = need.tiles * need.groups
+    extra = tiles / need.tiles
+    instructions = int(need.instructions * extra)
+    sums = tiles * need.groups
     drains = max(sums, -(-2 * need.operand_beats // config.operand_depth))
-    fetch = FETCH_CYCLES * (stream_loads + station_loads + need.instructions + 3 * drains)
-    loads_x = stream + stream_loads * LATENCY_CYCLES
-    loads_a = station + need.operand_beats + (station_loads + drains) * LATENCY_CYCLES
-    reads = stream + station + need.operand_beats + fetch
-    mac = need.mac + need.instructions * COMPUTE_CYCLES
+    loads = tiles * need.pieces * stream_times + need.groups * need.station_pieces * station_times
+    fetch = (LOAD_WORDS * loads + COMPUTE_WORDS * instructions + DRAIN_WORDS * drains) // words
+    loads_a = station + need.operand_beats
+
+    piece_mac = need.mac // (need.tiles * need.groups * need.pieces)
+    sum_mac = piece_mac * need.pieces
+    mac = need.mac + instructions * COMPUTE_CYCLES + sums * SUM_CYCLES
+    # A bank is summed up and drained in turns, the other one meanwhile.
+    turns = need.tiles * need.groups * (sum_mac + need.drain + TURN_CYCLES) // 2
     # A single slot is loaded while the array waits for it.
-    mac += loads_x * (stream_slots == 1) + loads_a * (station_slots == 1)
-    busy = [mac, fetch, loads_x, loads_a, need.store_beats + drains * LATENCY_CYCLES]
-    if config.ports < 3:
-        busy.append(reads)
-    prologue = (need.stream + need.station) * config.vector_beats + 2 * LATENCY_CYCLES
-    return max(busy) + prologue + need.last_drain
+    mac += stream * (stream_slots == 1) + loads_a * (station_slots == 1)
+    piece = (need.stream + need.station * need.station_pieces // need.pieces) * beats
+    start = LATENCY_CYCLES + (need.stream + need.station) * beats + (need.pieces - 1) * max(0, piece - piece_mac)
+    last_drain, last_piece = need.drain >> tiling.taper, piece_mac >> tiling.taper
+    ends = [start + max(mac, turns) + last_drain, fetch + start,
+            start + sum_mac + need.store_beats + drains * SUM_CYCLES]
+    reads = max(stream, loads_a) if config.ports > 2 else stream + loads_a + fetch
+    ends.append(LATENCY_CYCLES + reads + last_piece + last_drain)
+    return max(ends)
 
 
 def choose(config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]]) -> Tiling:

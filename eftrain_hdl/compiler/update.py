@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -84,7 +85,7 @@ class Update:
         most = Tile(0, tiling.images, 0, tiling.rows)
         streaming = Slots(config.streaming_depth, self._stream_size(most, tiling.reduce))
         stationary = Slots(config.stationary_depth, tiling.group * most.images * most.rows * self.columns)
-        chunks = [(0, layout.input_tiles)] if self.stage.planar else spans(layout.input_tiles, tiling.reduce)
+        chunks = [(0, layout.input_tiles)] if self.stage.planar else spans(layout.input_tiles, tiling.chunk)
         cuts = [
             Tile(*images, *rows)
             for images in spans(batch, tiling.images)
@@ -94,7 +95,7 @@ class Update:
         places = [(group, chunk) for chunk in chunks for group in groups]
         if not tiling.tiles_outer:
             places = [(group, chunk) for group in groups for chunk in chunks]
-        sweep((self._sum(cuts, group, chunk) for group, chunk in places), streaming, stationary)
+        sweep((self._sum(tiling, cuts, group, chunk) for group, chunk in places), streaming, stationary)
         self.context.end_phase(self.stage, "WU")
 
     def _input_rows(self, tile: Tile) -> tuple[int, int]:
@@ -139,34 +140,39 @@ class Update:
             pixels = images * rows * self.columns
             cuts = -(-batch // images) * -(-stage.result_map[1] // rows)
             blocks = -(-pixels // config.lanes) * cuts
-            for group in shares(layout.output_tiles):
-                group_count = -(-layout.output_tiles // group)
-                for reduce in shares(input_tiles):
-                    chunks = -(-input_tiles // reduce)
+            for group, chunk in product(shares(layout.output_tiles), shares(input_tiles)):
+                group_count, chunks = -(-layout.output_tiles // group), -(-input_tiles // chunk)
+                for reduce in shares(chunk):
+                    parts = -(-chunk // reduce)
                     stream = self._stream_size(Tile(0, images, 0, rows), reduce)
                     classes = self.stride_h * self.stride_w
                     mac = blocks * group_words(config, layout.output_tiles)
-                    mac *= chunks * max(reduce * words + 1, config.rows * classes)
-                    # Here the sums are (group, chunk) and the tiles their pieces: a tile plays the role of a reduction.
+                    mac *= chunks * parts * max(reduce * words + 1, config.rows * classes)
+                    # Here the sums are (group, chunk) and their pieces (tile, part): the chunks play the role of tiles.
                     need = Need(
-                        stream, group * pixels, group_words(config, group) * (reduce * words + layout.bias), mac,
-                        stream * beats * chunks * cuts, layout.output_tiles * pixels * cuts * beats,
-                        vectors * beats * tensors, vectors * beats,
-                        vectors * beats // (group_count * chunks), chunks, group_count, cuts,
-                        cuts * chunks * group_count * classes,
+                        stream, group * pixels, group_words(config, group) * (chunk * words + layout.bias), mac,
+                        stream * beats * chunks * cuts * parts, layout.output_tiles * pixels * cuts * beats,
+                        vectors * beats * tensors, vectors * beats, group * (chunk * words + layout.bias) * beats,
+                        chunks, group_count, cuts * parts, cuts * chunks * parts * group_count * classes, cuts,
                     )  # fmt: skip
                     for outer in (True, False):
-                        yield Tiling(images, rows, group, reduce, outer), need
+                        yield Tiling(images, rows, group, reduce, outer, 0, chunk), need
 
-    def _sum(self, cuts: list[Tile], group: tuple[int, int], chunk: tuple[int, int]) -> Sum:
-        return Sum([self._piece(tile, group, chunk) for tile in cuts], lambda bank: self._drain(group, chunk, bank))
+    def _sum(self, tiling: Tiling, cuts: list[Tile], group: tuple[int, int], chunk: tuple[int, int]) -> Sum:
+        parts = [chunk]
+        if not self.stage.planar:
+            parts = [(chunk[0] + first, chunk[0] + end) for first, end in spans(chunk[1] - chunk[0], tiling.reduce)]
+        pieces = [self._piece(tile, tile is cuts[0], group, chunk, part) for tile in cuts for part in parts]
+        return Sum(pieces, lambda bank: self._drain(group, chunk, bank))
 
-    def _piece(self, tile: Tile, group: tuple[int, int], chunk: tuple[int, int]) -> Piece:
+    def _piece(
+        self, tile: Tile, first: bool, group: tuple[int, int], chunk: tuple[int, int], part: tuple[int, int]
+    ) -> Piece:
         return Piece(
-            (tile, chunk), (tile, group),
-            lambda base: self._load_planar(tile, base) if self.stage.planar else self._load_map(tile, chunk, base),
+            (tile, part), (tile, group),
+            lambda base: self._load_planar(tile, base) if self.stage.planar else self._load_map(tile, part, base),
             lambda base: self._load_gradient(tile, group, base),
-            lambda stream, station, bank, start: self._compute(tile, group, chunk, stream, station, bank, start),
+            lambda stream, station, bank, _: self._compute(tile, group, chunk, part, stream, station, bank, first),
         )  # fmt: skip
 
     def _load_gradient(self, tile: Tile, group: tuple[int, int], base: int) -> None:
@@ -217,10 +223,12 @@ class Update:
             self.context.load(Opcode.LOAD_X, source, chip | {"planar": 1}, region)
 
     def _compute(
-        self, tile: Tile, group: tuple[int, int], chunk: tuple[int, int], stream: int, station: int, bank: int,
-        first: bool,
+        self, tile: Tile, group: tuple[int, int], chunk: tuple[int, int], inputs: tuple[int, int], stream: int,
+        station: int, bank: int, first: bool,
     ) -> None:  # fmt: skip
-        stage, config, count = self.stage, self.config, chunk[1] - chunk[0]
+        """Adds the input tiles ``inputs`` of a chunk."""
+        stage, config, count = self.stage, self.config, inputs[1] - inputs[0]
+        skipped = (inputs[0] - chunk[0]) * self.tile_words
         row, _ = self._input_rows(tile)
         pitches, planar = self._pitches(tile, count), stage.planar
         pixels = tile.images * tile.rows * self.columns
@@ -245,12 +253,13 @@ class Update:
             }  # fmt: skip
             last: Level = (part.blocks, {"a": part.tiles_per_block * pixels, "acc": part.words * span})
             blocks: list[Level] = [(-(-pixels // config.lanes), {"a": config.lanes}), (1, {}), (1, {}), last]
-            ones = self.layout.bias and chunk[1] == self.layout.input_tiles
+            ones = self.layout.bias and inputs[1] == chunk[1] == self.layout.input_tiles
             for taps in self._taps(count, pitches):
                 fields |= {
-                    "v_base": base + top * pitches.row + left + taps.v, "acc_base": part.word * span + taps.word,
+                    "v_base": base + top * pitches.row + left + taps.v,
+                    "acc_base": part.word * span + skipped + taps.word,
                     "row_base": tile.row * self.stride_h + taps.h - self.pad_h, "col_base": taps.w - self.pad_w,
-                    "ones": int(ones), "ones_acc": span - 1 - taps.word if ones else 0,
+                    "ones": int(ones), "ones_acc": span - 1 - skipped - taps.word if ones else 0,
                 }  # fmt: skip
                 ones = False
                 emit_compute(self.context.builder, config, fields, blocks, taps.loops, reads, lane_loops)

@@ -99,7 +99,7 @@ def _special(a: NDArray[np.float32], b: NDArray[np.float32]) -> Elements:
     invalid = undefined | (plus & minus)
     value = np.where(minus, np.float32(-np.inf), np.float32(np.inf))
     value = np.where(nan.any(-1) | invalid, _NAN, value)
-    return value, nan.any(-1) | plus | minus, invalid
+    return value, np.asarray(nan.any(-1) | plus | minus), np.asarray(invalid)
 
 
 def fused_dot_elements(
@@ -208,7 +208,8 @@ def fused_dot_matrix(
         value = np.ascontiguousarray(_finite_matrix(finite_right, finite_left, width))
     else:
         value = np.ascontiguousarray(_finite_matrix(finite_left, finite_right, width).T)
-    overflow, invalid = np.isinf(value), False
+    overflow: NDArray[np.bool_] = np.asarray(np.isinf(value))
+    invalid = False
     if left_special.any() or right_special.any():
         for index in range(right.shape[0]):
             touched = np.flatnonzero(left_special | right_special[index])

@@ -73,7 +73,7 @@ class Semaphores(wiring.Component):
         for index, count in enumerate(given):
             m.d.sync += count.eq(sum(port.give & port.give_mask[index] for port in ports))
 
-        # Compare in one cycle, choose in the second, subtract in the third, and choose again when the comparison shows it.
+        # Compare in one cycle, choose in the second, subtract in the third, choose again when the comparison shows it.
         available = Signal(SEMAPHORES)
         served = Signal(self.units)
         masks = Signal(SEMAPHORES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,8 @@ _CHUNK = 1 << 20
 
 def _gateware_key(config: Config) -> str:
     """Hash of the configuration and of every source file that the Verilog depends on."""
-    import amaranth
-
     root = Path(eftrain_hdl.__file__).parent
-    digest = hashlib.sha256(f"{amaranth.__version__} {sorted(config.as_dict().items())}".encode())
+    digest = hashlib.sha256(f"{version('amaranth')} {sorted(config.as_dict().items())}".encode())
     for name in _GATEWARE:
         path = root / name
         for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

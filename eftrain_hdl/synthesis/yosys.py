@@ -127,13 +127,13 @@ def _mark_kept(design: Design) -> set[str]:
 
 
 def _run_yosys(design: Design, family: str) -> dict[str, dict[str, Any]]:
-    command = f"synth_xilinx -family {family} -top {design.top} -flatten -noiopad -noclkbuf -run"
+    flow = f"synth_xilinx -family {family} -top {design.top} -flatten -noiopad -noclkbuf -run"
     script = "\n".join((
         "read_rtlil design.il",
-        f"{command} begin:map_luts",
+        f"{flow} begin:map_luts",
         # ABC names bits of buses like nets of their own; where both exist, Yosys stops on the clash.
         "splitnets",
-        f"{command} map_luts:",
+        f"{flow} map_luts:",
         "write_json netlist.json",
     ))
     # The WebAssembly build sees relative paths only.

@@ -201,7 +201,7 @@ def fused_dot_matrix(
         raise ValueError(f"a and b must be [R, lanes] and [n, lanes], not {left.shape} and {right.shape}")
     check_lanes(left.shape[1])
     left_finite, right_finite = np.isfinite(left), np.isfinite(right)
-    left_special, right_special = ~left_finite.all(-1), ~right_finite.all(-1)
+    left_special, right_special = (np.asarray(~finite.all(-1)) for finite in (left_finite, right_finite))
     finite_left = np.where(left_finite, left, np.float32(0)) if left_special.any() else left
     finite_right = np.where(right_finite, right, np.float32(0)) if right_special.any() else right
     if left.shape[0] > right.shape[0]:

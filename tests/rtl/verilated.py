@@ -7,13 +7,6 @@ Verilog becomes a shared library; a C++ loop copies rows of bytes between a buff
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import hashlib
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from amaranth.back import verilog
@@ -21,11 +14,9 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from eftrain_hdl.runtime.verilator.tools import find_toolchain
+from tests.rtl.shared_library import build
 
 __all__ = ["Pipeline"]
-
-_CACHE = Path(__file__).resolve().parents[2] / "build" / "verilated"
 
 
 def _port_bytes(width: int) -> int:
@@ -65,7 +56,7 @@ class Pipeline:
         self._inputs = {name: len(value) for name, flow, value in members if flow == wiring.In}
         self._outputs = {name: len(value) for name, flow, value in members if flow == wiring.Out}
         text = verilog.convert(component, name="top", emit_src=False)
-        self._library = ctypes.CDLL(str(self._build(text)))
+        self._library = ctypes.CDLL(str(build(text, self._shim())))
         self._library.create.restype = ctypes.c_void_p
         self._library.run.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]
 
@@ -93,41 +84,6 @@ extern "C" void run(void *handle, size_t count, const char *in, char *out) {{
     }}
 }}
 """
-
-    def _build(self, text: str) -> Path:
-        tools = find_toolchain()
-        shim = self._shim()
-        key = hashlib.sha256("\0".join((text, shim, tools.identity)).encode()).hexdigest()[:24]
-        library = _CACHE / f"{key}.so"
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        with (_CACHE / f"{key}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not library.exists():
-                with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-                    self._compile(Path(folder), text, shim).replace(library)
-        return library
-
-    @staticmethod
-    def _compile(work: Path, text: str, shim: str) -> Path:
-        tools = find_toolchain()
-        (work / "top.v").write_text(text)
-        (work / "shim.cpp").write_text(shim)
-        include = Path(tools.root) / "include"
-        commands = [
-            [tools.verilator, "--cc", "-O3", "-Wno-lint", "-Wno-style", "--no-timing", "--prefix", "Vtop",
-             "-CFLAGS", "-fPIC", "--top-module", "top", "-Mdir", ".", "top.v"],
-            [tools.make, "-f", "Vtop.mk", f"-j{os.cpu_count()}", f"CXX={tools.cxx}", f"LINK={tools.cxx}",
-             f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "VM_PARALLEL_BUILDS=1",
-             "libVtop.a", "libverilated.a"],
-            [tools.cxx, "-O2", "-std=c++17", "-fPIC", "-shared", "-I.", f"-isystem{include}",
-             f"-isystem{include / 'vltstd'}", "shim.cpp", "-Wl,--whole-archive", "libVtop.a", "libverilated.a",
-             "-Wl,--no-whole-archive", "-lpthread", "-o", "pipeline.so"],
-        ]
-        for command in commands:
-            done = subprocess.run(command, cwd=work, env=tools.environment, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
-        return work / "pipeline.so"
 
     def run(self, inputs: dict[str, NDArray[np.unsignedinteger]]) -> dict[str, NDArray[np.uint32]]:
         """Outputs of each row of ``inputs``; values of an array port are ``[n, elements]``, the first one lowest."""

@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help demo test test-full bench lint clean check-python check-cxx check-perl
 
 help:
-	@echo "make demo       train LeNet on handwritten digits on the simulated accelerator (RTL in Verilator)"
+	@echo "make demo       train a small CNN on handwritten digits on the simulated accelerator (RTL in Verilator)"
 	@echo "make test       the tests; make test-full adds those that take minutes each"
 	@echo "make bench      measure and print the figures that the documentation quotes"
 	@echo "make lint       ruff and mypy"
@@ -49,7 +49,7 @@ $(VENV)/.installed-%: pyproject.toml setup.py | $(BIN)/python
 
 demo: check-cxx $(VENV)/.installed-demo
 	@mkdir -p build/demo
-	$(BIN)/eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 300 \
+	$(BIN)/eftrain train --model shallow --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 70 \
 	  --plot build/demo/loss.png
 
 test: check-cxx check-perl $(VENV)/.installed-test

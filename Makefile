@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+# A file's tests share what they compile; tests/conftest.py says which files start first.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Netlist order depends on the hash seed; a native Yosys, where one is installed, must not change the Verilog.
 export PYTHONHASHSEED := 0
@@ -53,10 +55,10 @@ demo: check-cxx $(VENV)/.installed-demo
 	  --plot build/demo/loss.png
 
 test: check-cxx check-perl $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) -q
+	$(PYTEST) -q
 
 test-full: check-cxx check-perl $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) -m ""
+	$(PYTEST) -m ""
 
 bench: check-cxx $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks

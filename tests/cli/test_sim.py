@@ -9,7 +9,7 @@ from eftrain_hdl.cli import main
 from eftrain_hdl.config import Config
 from eftrain_hdl.runtime.sim import cached_verilog
 
-SMALL = ["--rows", "4", "--lanes", "4"]
+SMALL = ["--rows", "4", "--lanes", "8"]  # the array of tests/system, so that it is compiled once
 
 
 def test_sim_trains_with_the_bits_of_the_emulator_and_counts_cycles(capsys, tmp_path):
@@ -43,6 +43,6 @@ def test_verilog_is_written(capsys, tmp_path, monkeypatch):
     assert main(["verilog", *SMALL, "--output", str(path), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     text = path.read_text()
-    assert found["bytes"] == len(text) and found["config"] == Config(rows=4, lanes=4).as_dict()
+    assert found["bytes"] == len(text) and found["config"] == Config(rows=4, lanes=8).as_dict()
     for port in ("aclk", "aresetn", "interrupt", "m_axi_0_araddr", "s_axi_ctrl_awvalid"):
         assert port in text

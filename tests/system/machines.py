@@ -26,9 +26,9 @@ def sim_device(config: Config) -> SimDevice:
     return SimDevice(config, memory_bytes=MEMORY_BYTES, watchdog=20_000)
 
 
-def trainer(device: Device, model: Sequential, batch: int, seed: int = 3) -> Trainer:
+def trainer(device: Device, model: Sequential, batch: int, optimizer: SGD = OPTIMIZER) -> Trainer:
     """A trainer on a device whose memory holds random bytes wherever the plan has nothing."""
-    made = Trainer(model, loss=CrossEntropyLoss(), optimizer=OPTIMIZER, batch=batch, device=device, seed=seed)
+    made = Trainer(model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=batch, device=device, seed=3)
     device.clear_flags()
     device.write(0, np.random.default_rng(1).integers(0, 256, MEMORY_BYTES, np.uint8))
     device.write(made.plan.memory_base, np.zeros(made.plan.memory_bytes, np.uint8))

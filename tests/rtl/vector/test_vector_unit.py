@@ -53,7 +53,10 @@ def traffic_of(rng: Random) -> Traffic:
     )
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4, 8])
+WIDEST = pytest.param(8, marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, WIDEST])
 @pytest.mark.parametrize("batch", range(4))
 def test_programs(lanes: int, batch: int) -> None:
     """Random programs, memories and traffic."""
@@ -136,7 +139,7 @@ def test_halt() -> None:
         assert seen.error is None and not bench.unit["control__busy"]
 
 
-@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("lanes", [1, 4, WIDEST])
 def test_throughput(lanes: int) -> None:
     """One element a cycle, also from one instruction to the next where there is time to prepare it."""
     rng = Random(3)

@@ -175,7 +175,9 @@ class Core(wiring.Component):
                 for queue_or_unit in (~queue.empty, self._units[unit].control.busy)]
         busy += [dma.busy for unit, dma in self._dmas.items() if unit is not Unit.COMMAND]
         settled = Signal(range(_SETTLE + 1))
-        with m.If(Cat(busy).any()):
+        active = Signal(len(busy))
+        m.d.sync += active.eq(Cat(busy))
+        with m.If(active.any()):
             m.d.sync += settled.eq(0)
         with m.Elif(settled != _SETTLE):
             m.d.sync += settled.eq(settled + 1)
@@ -259,9 +261,10 @@ class Core(wiring.Component):
         m.submodules.counters = counters = PerformanceCounters()
         events: dict[str, Value] = {"CYCLES": self._command.running, "MAC_CYCLES": self.compute.mac_active}
         for unit, queue in self._queues.items():
-            busy = self._units[unit].control.busy
+            busy, waiting = Signal(name=f"{unit.name.lower()}_busy"), Signal(name=f"{unit.name.lower()}_waiting")
+            m.d.sync += [busy.eq(self._units[unit].control.busy), waiting.eq(queue.waiting)]
             events[f"{unit.name}_BUSY"] = busy
-            events[f"{unit.name}_WAIT"] = queue.waiting & ~busy
+            events[f"{unit.name}_WAIT"] = waiting & ~busy
         for unit, reader in self._readers.items():
             events[f"{unit.name}_BEATS"] = reader.o.valid & reader.o.ready
         for unit, writer in self._writers.items():

@@ -26,6 +26,7 @@ def test_board(name: str, tmp_path: Path) -> None:
     tools = find_toolchain()
     (tmp_path / "top.v").write_text(cached_verilog(boards.get(name).config))
     done = subprocess.run(
-        [tools.verilator, "--lint-only", "-Wall", *(f"-Wno-{w}" for w in _STYLE_OF_YOSYS), "--top-module", "eftrain", "top.v"],
+        [tools.verilator, "--lint-only", "-Wall", *(f"-Wno-{style}" for style in _STYLE_OF_YOSYS),
+         "--top-module", "eftrain", "top.v"],
         cwd=tmp_path, env=tools.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout[-3000:]

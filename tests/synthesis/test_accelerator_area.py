@@ -1,6 +1,7 @@
 """Area and logic depth of the gateware: within the budget, and as stored in ``baseline.json``.
 
-After a deliberate change: ``python -m tests.synthesis.test_accelerator_area`` measures all designs and renews the baseline.
+After a deliberate change ``python -m tests.synthesis.test_accelerator_area`` measures all designs and renews the
+baseline.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class BlockSequencer(wiring.Component):
             step[name] = Signal(len(value), name=f"step_{name}")
             m.d.sync += step[name].eq(step_select(counter.level, [held[f"b{k}_{name}"] for k in range(_LEVELS)]))
 
-        empty = Signal()
+        empty, bad = Signal(), Signal()
         with m.FSM(name="nest"):
             with m.State("IDLE"):
                 m.d.comb += [empty.eq(~self.instruction.valid), self.instruction.ready.eq(~self.halt)]
@@ -149,8 +149,11 @@ class BlockSequencer(wiring.Component):
                 with m.If(self.instruction.valid & ~self.halt):
                     m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.sync += bad.eq(self._bad(held))
+                m.next = "JUDGE"
+            with m.State("JUDGE"):
                 m.next = "START"
-                with m.If(self._bad(held)):
+                with m.If(bad):
                     m.d.comb += self.bad_field.eq(1)
                     m.next = "STOPPED"
             with m.State("START"):

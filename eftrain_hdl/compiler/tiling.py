@@ -150,17 +150,38 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     sum_mac = piece_mac * need.pieces
     mac = need.mac + instructions * COMPUTE_CYCLES + sums * SUM_CYCLES
     # A bank is summed up and drained in turns, the other one meanwhile.
-    turns = need.tiles * need.groups * (sum_mac + need.drain + TURN_CYCLES) // 2
+    turns = need.tiles * need.groups * (sum_mac + need.drain) // 2 + sums * TURN_CYCLES // 2
     # A single slot is loaded while the array waits for it.
     mac += stream * (stream_slots == 1) + loads_a * (station_slots == 1)
     piece = (need.stream + need.station * need.station_pieces // need.pieces) * beats
-    start = LATENCY_CYCLES + (need.stream + need.station) * beats + (need.pieces - 1) * max(0, piece - piece_mac)
+    first = LATENCY_CYCLES + (need.stream + need.station) * beats
+    start = first + (need.pieces - 1) * max(0, piece - piece_mac)
+    # What is held for all groups leaves little room to load the next tile meanwhile; or the other way round.
+    stall = 0
+    if tiling.tiles_outer and need.groups > 1 and stream_times == 1:
+        stall = (tiles - 1) * max(0, (2 * need.pieces - stream_slots) * need.stream * beats - sum_mac)
+    elif not tiling.tiles_outer and tiles > 1 and station_times == 1:
+        stall = (need.groups - 1) * max(0, (2 * need.station_pieces - station_slots) * need.station * beats - sum_mac)
     last_drain, last_piece = need.drain >> tiling.taper, piece_mac >> tiling.taper
-    ends = [start + max(mac, turns) + last_drain, fetch + start,
-            start + sum_mac + need.store_beats + drains * SUM_CYCLES]
-    reads = max(stream, loads_a) if config.ports > 2 else stream + loads_a + fetch
-    ends.append(LATENCY_CYCLES + reads + last_piece + last_drain)
-    return max(ends)
+    ends = [
+        start + mac + stall + last_drain, start + turns + need.drain, start + fetch,
+        start + sum_mac + need.store_beats + drains * SUM_CYCLES,
+    ]  # fmt: skip
+    reads = stream + loads_a + fetch
+    if config.ports > 2:
+        reads = max(stream, loads_a)
+    elif tiling.tiles_outer and station_times == 1:
+        # Both loads share the port; the first tile needs all of the stationary data, the others come after it.
+        shared = station + min(station, stream, stream_slots * need.stream * beats)
+        ends.append(shared + need.mac * (tiles - 1) // tiles + last_piece + last_drain)
+    ends.append(LATENCY_CYCLES + reads + stall + last_piece + last_drain)
+    # What comes last is needed by all groups (or tiles), one after the other.
+    others = need.groups if stream_times == 1 else 1
+    if not tiling.tiles_outer:
+        others = tiles if station_times == 1 else 1
+    ends.append(LATENCY_CYCLES + reads - need.operand_beats + (others - 1) * sum_mac + last_piece + last_drain)
+    # Of equals, the one that starts sooner: large pieces are hard to overlap.
+    return max(ends) + first // 8
 
 
 def choose(config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]]) -> Tiling:

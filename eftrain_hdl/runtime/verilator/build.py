@@ -20,7 +20,7 @@ _SOURCES = Path(__file__).parent / "csrc"
 # Functions and files are split because compilers take time with the square of a function's length.
 _VERILATOR_FLAGS = (
     "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing",
-    "--output-split-cfuncs", "300", "--output-split", "4000",
+    "--output-split-cfuncs", "2000", "--output-split", "8000",
     "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC",
 )
 _CXX_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-Wall", "-Wextra")

@@ -10,7 +10,7 @@ from sim.accelerator.standins import AcceleratorWithStandIns
 from sim.runner import run_bench
 
 
-@pytest.mark.parametrize("ports", [3, 4])
+@pytest.mark.parametrize("ports", [3, pytest.param(4, marks=pytest.mark.full)])
 def test_copies(ports: int) -> None:
     """Three ports in AXI3 bursts."""
     component = AcceleratorWithStandIns(CONFIGS[ports])

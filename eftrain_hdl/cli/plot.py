@@ -120,7 +120,7 @@ def _cycles(axes: Any, report: Report) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(axis="x", color=_GRID)
     axes.tick_params(axis="y", length=0)
-    axes.legend(frameon=False, loc="lower right" if _lowest_is_short(left) else "upper right")
+    axes.legend(framealpha=0.9, edgecolor="none", loc="lower right" if _lowest_is_short(left) else "upper right")
 
 
 def _lowest_is_short(ends: Sequence[float] | np.ndarray) -> bool:

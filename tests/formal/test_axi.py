@@ -34,5 +34,7 @@ def test_holds(harness: type[Generator | Read | Write]) -> None:
     ],
 )
 def test_bound_is_reached(harness: type[Generator | Read | Write], tight: str) -> None:
-    status, log = prove(harness(tight=tight), f"axi_{harness.__name__.lower()}_{tight}", depth=DEPTHS[harness])
+    # A burst is issued every second cycle, so that the last one in flight comes late.
+    depth = DEPTHS[harness] + (5 if (harness, tight) == (Write, "outstanding") else 0)
+    status, log = prove(harness(tight=tight), f"axi_{harness.__name__.lower()}_{tight}", depth=depth)
     assert status == "FAIL", log[-4000:]

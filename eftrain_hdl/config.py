@@ -42,7 +42,10 @@ class Config:
     streaming_depth, stationary_depth : int
         Lane vectors held by the streaming and the stationary buffer.
     accumulator_depth : int
-        Words of one accumulator bank; every row has two.
+        Words of one accumulator bank.
+    accumulator_banks : int
+        Banks of each row, 2 or 4. One is summed up while others are drained; with 4, the array need not wait for the
+        latency of a drain where both take equally long.
     operand_depth : int
         Beats (``data_width`` bits) in each of the vector unit's three operand memories.
     outstanding : int
@@ -60,7 +63,8 @@ class Config:
     address_width: int = 40
     streaming_depth: int = 4096
     stationary_depth: int = 4096
-    accumulator_depth: int = 2048
+    accumulator_depth: int = 1024
+    accumulator_banks: int = 4
     operand_depth: int = 2048
     outstanding: int = 8
     axi3: bool = False
@@ -93,6 +97,8 @@ class Config:
             value = getattr(self, name)
             if not (_is_power_of_two(value) and least <= value <= most):
                 raise ConfigError(f"{name} must be a power of two from {least} to {most}, not {value}")
+        if self.accumulator_banks not in (2, 4):
+            raise ConfigError(f"accumulator_banks must be 2 or 4, not {self.accumulator_banks}")
         if not 1 <= self.outstanding <= 32:
             raise ConfigError(f"outstanding must be 1 to 32, not {self.outstanding}")
 

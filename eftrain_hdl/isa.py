@@ -157,7 +157,8 @@ _COMPUTE = [
     Field("init", 1, False, "the first block of every b3 index overwrites the accumulators instead of adding"),
     Field("lanes_per_block", 1, False, "the lane table moves on by `lanes` entries per block (pixel vectors)"),
     Field("ones", 1, False, "each block ends with one extra vector: 1.0 in the valid lanes"),
-    Field("bank", 1, False, "accumulator bank"),
+    Field("bank", 2, False, "accumulator bank"),
+    Field("chained", 1, False, "no word of the first block comes earlier in it than in the last block before"),
     Field("a_rows", 16, False, "rows that exist, 1 to Tm; the others get zeros"),
     Field("a_base", 24, True, "stationary address of the first block"),
     Field("a_lane", 8, False, "transposed: buffer lane of row 0"),
@@ -197,7 +198,7 @@ VECTOR_QUANTITIES = (
 
 _VECTOR = [
     Field("source", 1, False, "primary source: 0 accumulators, 1 operand memory C"),
-    Field("bank", 1, False, "accumulator bank"),
+    Field("bank", 2, False, "accumulator bank"),
     Field("mask_a", 1, False, "zero where operand A is not above zero"),
     Field("match_a", 1, False, "zero where operand A, as an integer, is not the index"),
     Field("add_a", 1, False, "add scale_a * operand A"),

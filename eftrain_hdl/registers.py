@@ -302,8 +302,9 @@ REGISTER_MAP = RegisterMap(
         _capability(
             "CAPABILITY_ACCUMULATOR",
             0x024,
-            ("value", 0, 32, "words"),
-            doc="Depth of one accumulator bank in FP32 words.",
+            ("depth", 0, 24, "words"),
+            ("banks", 24, 8, "banks"),
+            doc="Accumulators of one row: depth of a bank in FP32 words, and how many banks.",
         ),
         _capability(
             "CAPABILITY_OPERAND",

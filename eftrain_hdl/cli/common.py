@@ -44,6 +44,7 @@ _SIZES = {
     "streaming-depth": "vectors in the streaming buffer",
     "stationary-depth": "vectors in the stationary buffer",
     "accumulator-depth": "words in an accumulator bank",
+    "accumulator-banks": "accumulator banks of a row, 2 or 4",
     "operand-depth": "beats in an operand memory",
 }
 

@@ -91,7 +91,7 @@ class Backward:
         places = [(tile, group) for tile in self._tiles(tiling) for group in groups]
         if not tiling.tiles_outer:
             places = [(tile, group) for group in groups for tile in self._tiles(tiling)]
-        sweep((self._sum(tiling, tile, group) for tile, group in places), streaming, stationary)
+        sweep((self._sum(tiling, tile, group) for tile, group in places), streaming, stationary, self.config.accumulator_banks)
         self.context.end_phase(self.stage, "BP")
 
     def _tiles(self, tiling: Tiling) -> list[Tile]:

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import COMPUTE_BLOCK_QUANTITIES, COMPUTE_LANE_QUANTITIES, COMPUTE_STREAM_QUANTITIES, Opcode, steps
+from eftrain_hdl.isa import (
+    COMPUTE_BLOCK_QUANTITIES,
+    COMPUTE_LANE_QUANTITIES,
+    COMPUTE_STREAM_QUANTITIES,
+    Opcode,
+    steps,
+    strides,
+)
 
 from .emit import Level, ProgramBuilder, Region, nest
 
@@ -73,8 +80,38 @@ def emit_compute(
     for name, _ in COMPUTE_LANE_QUANTITIES:
         for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in loops])):
             values[f"l{k}_{name}"] = step
+    before = builder.latest(Opcode.COMPUTE)
+    values["chained"] = int(before is None or _chained(before, values))
     bank = Region(f"bank{values.get('bank', 0)}", 0, 1)
     builder.emit(Opcode.COMPUTE, values, [*reads], [bank])
+
+
+def _levels(values: Mapping[str, int], prefix: str) -> list[tuple[int, int]]:
+    """(count, stride) of accumulator words in the loops of a nest that do loop."""
+    counts = [values[f"{prefix}{k}_count"] for k in range(4)]
+    stride = strides(counts, [values[f"{prefix}{k}_acc"] for k in range(4)])
+    return [(count, step) for count, step in zip(counts, stride, strict=True) if count > 1]
+
+
+def _chained(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+    """Whether the words of the first block of ``after`` are others than those of the last block of ``before``, or the
+    same in the same order.
+    """
+    if before.get("bank", 0) != after.get("bank", 0):
+        return True
+    last = before.get("acc_base", 0) + sum((count - 1) * step for count, step in _levels(before, "b"))
+    first = after.get("acc_base", 0)
+    orders, ranges = [], []
+    for values, origin in ((before, last), (after, first)):
+        order = _levels(values, "s")
+        extra = [values["ones_acc"]] if values.get("ones") else []
+        steps_up, steps_down = ([(count - 1) * step for count, step in order if sign * step > 0] for sign in (1, -1))
+        ranges.append((origin + min(sum(steps_down), *extra, 0), origin + max(sum(steps_up), *extra, 0)))
+        orders.append((order, extra))
+    if first == last and orders[0] == orders[1]:
+        return True
+    (low, high), (other_low, other_high) = ranges
+    return high < other_low or other_high < low
 
 
 def congruent(least: int, remainder: int, modulus: int) -> int:

@@ -160,6 +160,11 @@ class ProgramBuilder:
         """Nothing was emitted since the last barrier."""
         return not self._ops or self._ops[-1].opcode is Opcode.BARRIER
 
+    def latest(self, opcode: Opcode) -> Mapping[str, int] | None:
+        """Fields of the latest instruction of a kind since the last barrier."""
+        mine = self._by_unit[FORMATS[opcode].unit]
+        return mine[-1].values if len(mine) > self._first[FORMATS[opcode].unit] else None
+
     def barrier(self, layer: int, phase: str) -> None:
         """Ends a phase, if anything belongs to it."""
         if self.idle:

@@ -58,8 +58,8 @@ def slot(space: str, address: int, size: int) -> Region:
     return Region(space, address, address + size)
 
 
-def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots) -> None:
-    """Emit sums in order, in alternate banks, each drain interleaved with the pieces of the next sum.
+def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: int) -> None:
+    """Emit sums in order, in the banks in turn, each drain interleaved with the pieces of the next sum.
 
     Loads of operands would otherwise stand before loads that the array needs: one unit does both.
     """
@@ -74,6 +74,6 @@ def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots) -> None:
             for _ in range(-(-len(waiting) // (len(pieces) - k))):
                 waiting.pop(0)()
         waiting = list(total.drain(bank))
-        bank = 1 - bank
+        bank = (bank + 1) % banks
     for step in waiting:
         step()

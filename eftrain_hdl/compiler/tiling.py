@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from eftrain_hdl.config import Config
 
 from .errors import CompileError
 
-COMPUTE_CYCLES = 15
+COMPUTE_CYCLES = 3
 """What a COMPUTE costs the array beyond its work."""
-SUM_CYCLES = 27
-"""What the last COMPUTE of a sum costs in addition, and a VECTOR beyond its beats."""
+VECTOR_CYCLES = 20
+"""What a VECTOR costs beyond its beats."""
 TURN_CYCLES = 212
 """From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
 LATENCY_CYCLES = 150
 """From the start of a phase until the array has the first of what it asked for."""
-TAPERS = (0, 1, 2)
-"""How often the last tile may be halved."""
+TAPERS = tuple(product((0, 1, 2), repeat=2))
+"""How often the first and the last tile may be halved."""
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
 
@@ -28,8 +29,8 @@ class Tiling:
     """How a phase is cut.
 
     ``images`` and ``rows`` per tile, ``group`` channel tiles of the result per sum, ``reduce`` channel tiles per piece,
-    and whether the tiles are the outer loop (or the groups). The last tile is halved ``taper`` times, so that its
-    drain is short. A weight gradient's sum has ``chunk`` input tiles, ``reduce`` of them in a piece.
+    and whether the tiles are the outer loop (or the groups). The first tile is halved ``taper[0]`` times, so
+    that its drain begins soon, and the last one ``taper[1]`` times, so that its drain is short. A weight gradient's sum has ``chunk`` input tiles, ``reduce`` of them in a piece.
     """
 
     images: int
@@ -37,7 +38,7 @@ class Tiling:
     group: int
     reduce: int
     tiles_outer: bool
-    taper: int = 0
+    taper: tuple[int, int] = (0, 0)
     chunk: int = 0
 
 
@@ -109,16 +110,24 @@ def spans(total: int, size: int) -> list[tuple[int, int]]:
     return [(total * k // count, total * (k + 1) // count) for k in range(count)]
 
 
-def taper(tiles: list[Span2], times: int) -> list[Span2]:
-    """Halve the last of some (images, rows) ``times`` times, or as often as it can be."""
-    for _ in range(times):
-        (image, image_end), (row, row_end) = tiles[-1]
-        if image_end - image > 1:
-            middle = (image + image_end + 1) // 2
-            tiles = [*tiles[:-1], ((image, middle), (row, row_end)), ((middle, image_end), (row, row_end))]
-        elif row_end - row > 1:
-            middle = (row + row_end + 1) // 2
-            tiles = [*tiles[:-1], ((image, image_end), (row, middle)), ((image, image_end), (middle, row_end))]
+def _halves(tile: Span2) -> list[Span2]:
+    """The tile cut in two, or alone if it is a single row."""
+    (image, image_end), (row, row_end) = tile
+    if image_end - image > 1:
+        middle = (image + image_end + 1) // 2
+        return [((image, middle), (row, row_end)), ((middle, image_end), (row, row_end))]
+    if row_end - row > 1:
+        middle = (row + row_end + 1) // 2
+        return [((image, image_end), (row, middle)), ((image, image_end), (middle, row_end))]
+    return [tile]
+
+
+def taper(tiles: list[Span2], times: tuple[int, int]) -> list[Span2]:
+    """Halve the first and the last of some (images, rows), as often as ``times`` says or as they can be."""
+    for _ in range(times[0]):
+        tiles = [*_halves(tiles[0]), *tiles[1:]]
+    for _ in range(times[1]):
+        tiles = [*tiles[:-1], *_halves(tiles[-1])]
     return tiles
 
 
@@ -130,7 +139,8 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     beats, words = config.vector_beats, config.vector_lanes
     stream_slots = config.streaming_depth // need.stream
     station_slots = config.stationary_depth // need.station
-    tiles = need.tiles + tiling.taper
+    lead, tail = tiling.taper
+    tiles = need.tiles + lead + tail
     if tiling.tiles_outer:
         stream_times = 1 if need.pieces <= stream_slots else need.groups
         station_times = 1 if need.groups * need.station_pieces <= station_slots else tiles
@@ -148,24 +158,25 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
 
     piece_mac = need.mac // (need.tiles * need.groups * need.pieces)
     sum_mac = piece_mac * need.pieces
-    mac = need.mac + instructions * COMPUTE_CYCLES + sums * SUM_CYCLES
-    # A bank is summed up and drained in turns, the other one meanwhile.
-    turns = need.tiles * need.groups * (sum_mac + need.drain) // 2 + sums * TURN_CYCLES // 2
+    mac = need.mac + instructions * COMPUTE_CYCLES
+    # A bank is summed up and drained in turns, the others meanwhile.
+    turns = need.tiles * need.groups * (sum_mac + need.drain) + sums * TURN_CYCLES
+    turns //= config.accumulator_banks
     # A single slot is loaded while the array waits for it.
     mac += stream * (stream_slots == 1) + loads_a * (station_slots == 1)
-    piece = (need.stream + need.station * need.station_pieces // need.pieces) * beats
-    first = LATENCY_CYCLES + (need.stream + need.station) * beats
-    start = first + (need.pieces - 1) * max(0, piece - piece_mac)
+    first = LATENCY_CYCLES + ((need.stream >> lead) + need.station) * beats
+    piece = ((need.stream >> lead) + need.station * need.station_pieces // need.pieces) * beats
+    start = first + (need.pieces - 1) * max(0, piece - (piece_mac >> lead))
     # What is held for all groups leaves little room to load the next tile meanwhile; or the other way round.
     stall = 0
     if tiling.tiles_outer and need.groups > 1 and stream_times == 1:
         stall = (tiles - 1) * max(0, (2 * need.pieces - stream_slots) * need.stream * beats - sum_mac)
     elif not tiling.tiles_outer and tiles > 1 and station_times == 1:
         stall = (need.groups - 1) * max(0, (2 * need.station_pieces - station_slots) * need.station * beats - sum_mac)
-    last_drain, last_piece = need.drain >> tiling.taper, piece_mac >> tiling.taper
+    last_drain, last_piece = need.drain >> tail, piece_mac >> tail
     ends = [
         start + mac + stall + last_drain, start + turns + need.drain, start + fetch,
-        start + sum_mac + need.store_beats + drains * SUM_CYCLES,
+        start + (sum_mac >> lead) + need.store_beats + drains * VECTOR_CYCLES,
     ]  # fmt: skip
     reads = stream + loads_a + fetch
     if config.ports > 2:

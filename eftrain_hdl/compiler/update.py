@@ -95,7 +95,7 @@ class Update:
         places = [(group, chunk) for chunk in chunks for group in groups]
         if not tiling.tiles_outer:
             places = [(group, chunk) for group in groups for chunk in chunks]
-        sweep((self._sum(tiling, cuts, group, chunk) for group, chunk in places), streaming, stationary)
+        sweep((self._sum(tiling, cuts, group, chunk) for group, chunk in places), streaming, stationary, self.config.accumulator_banks)
         self.context.end_phase(self.stage, "WU")
 
     def _input_rows(self, tile: Tile) -> tuple[int, int]:
@@ -156,7 +156,7 @@ class Update:
                         chunks, group_count, cuts * parts, cuts * chunks * parts * group_count * classes, cuts,
                     )  # fmt: skip
                     for outer in (True, False):
-                        yield Tiling(images, rows, group, reduce, outer, 0, chunk), need
+                        yield Tiling(images, rows, group, reduce, outer, chunk=chunk), need
 
     def _sum(self, tiling: Tiling, cuts: list[Tile], group: tuple[int, int], chunk: tuple[int, int]) -> Sum:
         parts = [chunk]

@@ -138,7 +138,8 @@ class Accelerator(wiring.Component):
             "capability_ports_address_width": config.address_width,
             "capability_streaming": config.streaming_depth,
             "capability_stationary": config.stationary_depth,
-            "capability_accumulator": config.accumulator_depth,
+            "capability_accumulator_depth": config.accumulator_depth,
+            "capability_accumulator_banks": config.accumulator_banks,
             "capability_operand": config.operand_depth * config.vector_lanes,
         }
         for name, value in values.items():

@@ -109,13 +109,13 @@ class DrainRead(wiring.Signature):
     Members
     -------
     en : Out(1)
-    bank : Out(1)
+    bank : Out(log2 of the banks)
     address : Out(16)
         Accumulator word, checked by the reader against ``accumulator_depth``.
     group : Out(8)
         Rows ``group * vector_lanes`` and up.
     data : In(beat)
-    bank_busy : In(2)
+    bank_busy : In(banks)
         The array is adding into this bank.
     """
 
@@ -125,10 +125,10 @@ class DrainRead(wiring.Signature):
         super().__init__(
             {
                 "en": Out(1),
-                "bank": Out(1),
+                "bank": Out(range(config.accumulator_banks)),
                 "address": Out(16),
                 "group": Out(8),
                 "data": In(beat_layout(config)),
-                "bank_busy": In(2),
+                "bank_busy": In(config.accumulator_banks),
             }
         )

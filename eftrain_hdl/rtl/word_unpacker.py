@@ -1,7 +1,8 @@
 """Beats to 32-bit words."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.rtl.axi.descriptor import BeatLayout
@@ -10,7 +11,7 @@ __all__ = ["WordUnpacker"]
 
 
 class WordUnpacker(wiring.Component):
-    """Splits the beats of one transfer into words, lowest address first; one word a cycle, latency 1 cycle.
+    """Splits the beats of one transfer into words, lowest address first; one word a cycle, latency 2 cycles.
 
     Parameters
     ----------
@@ -40,21 +41,27 @@ class WordUnpacker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Beats wait here, so that the queue they come from does not hang on the taking of a word.
+        m.submodules.beats = beats = ResetInserter(self.clear)(SyncFIFO(width=self.i.payload.shape().size, depth=2))
         beat = Signal(32 * self.words, reset_less=True)
         left = Signal(range(self.words + 1))
         last = Signal()
         take = Signal()
+        head = data.View(self.i.payload.shape(), beats.r_data)
         m.d.comb += [
             self.o.payload.eq(beat[:32]),
             self.o.valid.eq(left != 0),
             self.exhausted.eq(last & (left == 0)),
             take.eq(self.o.valid & self.o.ready),
-            self.i.ready.eq(~last & ((left == 0) | ((left == 1) & take))),
+            beats.w_data.eq(self.i.payload),
+            beats.w_en.eq(self.i.valid),
+            self.i.ready.eq(beats.w_rdy),
+            beats.r_en.eq(~last & ((left == 0) | ((left == 1) & take))),
         ]
         with m.If(take):
             m.d.sync += [beat.eq(beat[32:]), left.eq(left - 1)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [beat.eq(self.i.payload.data), left.eq(self.words), last.eq(self.i.payload.last)]
+        with m.If(beats.r_rdy & beats.r_en):
+            m.d.sync += [beat.eq(head.data), left.eq(self.words), last.eq(head.last)]
         with m.If(self.clear):
             m.d.sync += [left.eq(0), last.eq(0)]
         return m

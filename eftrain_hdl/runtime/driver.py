@@ -74,7 +74,8 @@ class RegisterDevice(Device):
             ("CAPABILITY_PORTS", "data_width", config.data_width or 0),
             ("CAPABILITY_STREAMING", "value", config.streaming_depth),
             ("CAPABILITY_STATIONARY", "value", config.stationary_depth),
-            ("CAPABILITY_ACCUMULATOR", "value", config.accumulator_depth),
+            ("CAPABILITY_ACCUMULATOR", "depth", config.accumulator_depth),
+            ("CAPABILITY_ACCUMULATOR", "banks", config.accumulator_banks),
             ("CONFIGURATION_HASH", "value", config.digest),
         ):
             self._expect(register, field, value)

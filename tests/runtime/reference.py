@@ -43,7 +43,8 @@ class Reference:
         lanes = config.lanes
         self.streaming = [[np.float32(0)] * lanes for _ in range(config.streaming_depth)]
         self.stationary = [[np.float32(0)] * lanes for _ in range(config.stationary_depth)]
-        self.accumulators = [[[0] * config.rows for _ in range(config.accumulator_depth)] for _ in range(2)]
+        self.accumulators = [[[0] * config.rows for _ in range(config.accumulator_depth)]
+                             for _ in range(config.accumulator_banks)]
         self.operands = [[[0] * config.vector_lanes for _ in range(config.operand_depth)] for _ in range(3)]
         self.queues: tuple[deque, deque] = deque(), deque()
         self.scalars = {"learning_rate": np.float32(0), "weight_decay": np.float32(0), "momentum": np.float32(0)}

@@ -156,7 +156,7 @@ def compute_instructions(draw, sizes: Config) -> Instruction:
         lane_v = [1 + draw(wraps), table[0] + draw(wraps), table[0] * table[1] + draw(wraps)]
     fields = dict(
         transposed=draw(st.booleans()), planar=form == "planar", init=draw(st.booleans()),
-        lanes_per_block=draw(st.booleans()), ones=draw(st.booleans()), bank=draw(st.booleans()),
+        lanes_per_block=draw(st.booleans()), ones=draw(st.booleans()), bank=draw(st.integers(0, sizes.accumulator_banks - 1)),
         a_rows=draw(st.integers(1, sizes.rows)), a_base=draw(st.integers(-70, 70)), a_lane=draw(st.integers(0, 9)),
         a_tile=draw(st.integers(-5, 20)), v_base=draw(st.integers(-99, 99)), row_base=draw(small), col_base=draw(small),
         acc_base=-low, ones_acc=place + low, row_limit=draw(st.integers(0, 6)), col_limit=draw(st.integers(0, 6)),
@@ -192,9 +192,11 @@ def test_compute_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         pair.check(compute(init=init, a_rows=4, **blocks, **stream))
 
 
-def test_blocks_may_share_words_in_the_same_order() -> None:
+def test_blocks_may_share_words_that_come_later() -> None:
     pair = Pair(config(4, 4), 6)
-    pair.check(compute(a_rows=4, **nest("b", 4, [5], a=[4], acc=[2]), **nest("s", 4, [6], v=[1], acc=[1])))
+    fields = nest("b", 4, [5], a=[4], acc=[-2]) | nest("s", 4, [6], v=[1], acc=[1])
+    pair.check(compute(a_rows=4, acc_base=8, **fields))
+    pair.check(compute(a_rows=4, acc_base=8, chained=1, **fields))
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
@@ -225,9 +227,10 @@ def vector_instructions(draw, sizes: Config) -> Instruction:
     small = st.integers(-2, 2)
     stride = {}
     fields = {}
-    flags = ("source", "bank", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate")
+    flags = ("source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate")
     for name in (*flags, "sgd", "emit_0", "emit_1"):
         fields[name] = int(draw(st.booleans()))
+    fields["bank"] = draw(st.integers(0, sizes.accumulator_banks - 1))
     if fields["reduce"]:
         fields["sgd"] = 0
     # Addresses stay inside their memories; a group can only vary on one level.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,12 @@ def test_addresses_outside_accumulators_and_operands(device: Device, instruction
     assert error.address == address
 
 
+@pytest.mark.parametrize("instruction", [compute(bank=2), vector(bank=3)])
+def test_banks_that_do_not_exist(instruction: Instruction) -> None:
+    device = EmulatorDevice(replace(CONFIG, accumulator_banks=2), MEMORY, BASE)
+    fails(device, ErrorCode.BAD_FIELD, instruction.format.unit, instruction, text="bank [23] does not exist; there are 2")
+
+
 def test_absent_elements_read_nothing(device: Device) -> None:
     run(device, [vector(acc_base=-5, group_base=-1, row_base=-1), vector(source=1, c_base=99, col_base=1),
                  vector(reduce=1, match_a=1, a_base=99, row_base=1), end()])
@@ -178,12 +186,23 @@ def test_lanes_that_do_not_exist_have_no_conflict(device: Device) -> None:
         (nest("s", 4, [2], acc=[0]), "occurs twice"),
         (nest("s", 4, [2, 2], acc=[1, 1]), "occurs twice"),
         (nest("s", 4, [2], acc=[1]) | {"ones": 1, "ones_acc": 1}, "occurs twice"),
-        # Words 0 2 1 3, then 1 3 2 4: words 1 and 3 keep their order, 1 and 2 do not.
-        (nest("s", 4, [2, 2], acc=[2, 1]) | nest("b", 4, [2], acc=[1]), "different orders"),
+        # Words 0 2 1 3, then 1 3 2 4: word 3 comes earlier.
+        (nest("s", 4, [2, 2], acc=[2, 1]) | nest("b", 4, [2], acc=[1]), "earlier"),
+        (nest("s", 4, [4], acc=[1]) | nest("b", 4, [2], acc=[2]), "earlier"),
     ],
 )
 def test_accumulator_order(device: Device, fields: dict[str, int], text: str) -> None:
     fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, compute(**fields), text=text)
+
+
+def test_order_of_chained_instructions(device: Device) -> None:
+    def words(base: int, **fields: int) -> Instruction:
+        return compute(acc_base=base, **nest("s", 4, [4], acc=[1]), **fields)
+
+    run(device, [words(4), words(4, chained=1), words(2, chained=1), words(9, chained=1), words(9, bank=1, chained=1),
+                 words(6), end()])
+    run(device, [words(4), Instruction(Opcode.BARRIER, {}), words(5, chained=1), end()])
+    fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, words(4), words(5, chained=1), text="earlier")
 
 
 def test_semaphores(device: Device) -> None:

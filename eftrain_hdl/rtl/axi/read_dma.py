@@ -26,7 +26,7 @@ class ReadDma(wiring.Component):
 
     Bursts are issued ahead of the data, also those of the next transfer, as long as fewer than ``outstanding`` are in
     flight and the FIFO has a place for every beat asked for; so ``rready`` is always set and a slow consumer never
-    blocks the bus. Latency from a transfer to its first ``arvalid`` is 9 cycles, from a beat on the bus to ``o`` 3;
+    blocks the bus. Latency from a transfer to its first ``arvalid`` is 10 cycles, from a beat on the bus to ``o`` 3;
     a consumer that keeps up gets one beat a cycle.
 
     Parameters
@@ -112,8 +112,8 @@ class ReadDma(wiring.Component):
         flight_layout = data.StructLayout({"address": self.address_width, "last": 1})
         m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
         flight_head = data.View(flight_layout, flight.r_data)
-        # A queue, so that the decision to issue does not hang on `arready`.
-        m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
+        # A queue, so that the decision to issue does not hang on `arready`; buffered, so that `arvalid` is a register.
+        m.submodules.addresses = addresses = SyncFIFOBuffered(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
         # Compared a cycle before it counts: until a burst is issued there can only be more of them.

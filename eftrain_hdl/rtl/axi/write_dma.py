@@ -121,8 +121,8 @@ class WriteDma(wiring.Component):
         m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
         m.submodules.lengths = lengths = SyncFIFO(width=9, depth=self.outstanding)
         flight_head = data.View(flight_layout, flight.r_data)
-        # A queue, so that the decision to issue does not hang on `awready`.
-        m.submodules.addresses = addresses = SyncFIFO(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
+        # A queue, so that the decision to issue does not hang on `awready`; buffered, so that `awvalid` is a register.
+        m.submodules.addresses = addresses = SyncFIFOBuffered(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
         # Compared a cycle before it counts: until a burst is issued there can only be more of them.

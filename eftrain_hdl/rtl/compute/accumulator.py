@@ -1,8 +1,8 @@
-"""Accumulators of one row: two banks of FP32 words and the adder that adds into them."""
+"""Accumulators of one row: banks of FP32 words and the adder that adds into them."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,16 +23,17 @@ class Accumulator(wiring.Component):
     ----------
     depth : int
         Words of a bank.
+    banks : int
 
     Members
     -------
-    en : In(1), init : In(1), bank : In(1), address : In(log2 depth)
+    en : In(1), init : In(1), bank : In(log2 banks), address : In(log2 depth)
         One accumulation: the word, and whether it is overwritten instead of added to.
     d : In(32)
         The value, :attr:`data_lag` cycles after ``en``.
-    busy : In(2)
+    busy : In(banks)
         The bank belongs to the array; otherwise its read port follows ``drain_address``.
-    drain_address : In(log2 depth), drain_bank : In(1)
+    drain_address : In(log2 depth), drain_bank : In(log2 banks)
         Word to read.
     drain_data : Out(32)
         3 cycles after ``drain_address``.
@@ -43,15 +44,16 @@ class Accumulator(wiring.Component):
     data_lag = _READ_LATENCY
     """Cycles from ``en`` to ``d``."""
 
-    def __init__(self, depth: int):
+    def __init__(self, depth: int, banks: int):
         self._depth = depth
+        self._banks = banks
         self._adder = FloatAdd()
         bits = depth.bit_length() - 1
         super().__init__({
-            "en": In(1), "init": In(1), "bank": In(1), "address": In(bits),
+            "en": In(1), "init": In(1), "bank": In(range(banks)), "address": In(bits),
             "d": In(32),
-            "busy": In(2),
-            "drain_address": In(bits), "drain_bank": In(1), "drain_data": Out(32),
+            "busy": In(banks),
+            "drain_address": In(bits), "drain_bank": In(range(banks)), "drain_data": Out(32),
             "overflow": Out(1), "invalid": Out(1),
         })
 
@@ -72,7 +74,7 @@ class Accumulator(wiring.Component):
         written_address = delay(m, self.address, _READ_LATENCY + adder.latency, name="sum_address")
 
         outputs = []
-        for k in range(2):
+        for k in range(self._banks):
             m.submodules[f"bank_{k}"] = memory = Memory(
                 shape=unsigned(32), depth=self._depth, init=[], attrs={"ram_style": "block"})
             write, read = memory.write_port(), memory.read_port()
@@ -90,10 +92,10 @@ class Accumulator(wiring.Component):
         # x + (-0) is x for every x, so that starting a sum needs no second path round the adder.
         m.d.comb += [
             adder.a.eq(self.d),
-            adder.b.eq(Mux(init, Const(_MINUS_ZERO, 32), Mux(bank, outputs[1], outputs[0]))),
+            adder.b.eq(Mux(init, Const(_MINUS_ZERO, 32), Array(outputs)[bank])),
             self.overflow.eq(adder.overflow & written_en),
             self.invalid.eq(adder.invalid & written_en),
         ]
         drain_bank = delay(m, self.drain_bank, _READ_LATENCY, name="drain_bank")
-        m.d.sync += self.drain_data.eq(Mux(drain_bank, outputs[1], outputs[0]))
+        m.d.sync += self.drain_data.eq(Array(outputs)[drain_bank])
         return m

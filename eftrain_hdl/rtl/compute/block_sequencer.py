@@ -80,7 +80,7 @@ class BlockSequencer(wiring.Component):
     idle : Out(1)
         No instruction is held and no block is in preparation.
     bad_field : Out(1)
-        A count of zero or more rows than the array has; the sequencer stops there.
+        A count of zero, more rows than the array has or a bank that it has not; the sequencer stops there.
     halt : In(1)
         Start nothing.
     """
@@ -207,7 +207,9 @@ class BlockSequencer(wiring.Component):
 
     def _bad(self, held: data.View) -> Signal:
         counts = [held[f"{p}{k}_count"] for p, levels in (("b", 4), ("s", 4), ("l", 2)) for k in range(levels)]
-        return reduce(or_, [count == 0 for count in counts]) | (held.a_rows == 0) | (held.a_rows > self._config.rows)
+        config = self._config
+        bad = reduce(or_, [count == 0 for count in counts]) | (held.a_rows == 0) | (held.a_rows > config.rows)
+        return bad | (held.bank >= config.accumulator_banks)
 
     def _elaborate_preparation(self, m: Module, held: data.View, upcoming: _Upcoming, lanes_done: Signal) -> Signal:
         """Start rows and lane table of the upcoming block as early as the block before allows, then the stream."""
@@ -217,6 +219,7 @@ class BlockSequencer(wiring.Component):
         slot_block = Signal(stream_block_layout(config))
         slot_nest = Signal(nest_layout)
         slot_post = Signal(SEMAPHORES)
+        slot_chained = Signal()
 
         # Lane table: its shadow is free once the block that it was made for has started.
         launched = Signal()
@@ -257,11 +260,13 @@ class BlockSequencer(wiring.Component):
                 *[slot_block[name].eq(upcoming.at[name]) for name in ("v", "row", "col", "acc")],
             ]
             with m.If(upcoming.first):
-                m.d.sync += [slot_post.eq(held.post), *[slot_nest[name].eq(held[name]) for name, _ in nest_layout]]
+                m.d.sync += [slot_post.eq(held.post), slot_chained.eq(held.chained)]
+                m.d.sync += [slot_nest[name].eq(held[name]) for name, _ in nest_layout]
         with m.Elif(self.block_start):
             m.d.sync += slot_valid.eq(0)
 
-        # Stream: sums into the same word must be far enough apart, whatever the instruction before did.
+        # Stream: sums into the same word must be far enough apart. Where instructions are chained, the distance of
+        # their blocks sees to that; else the array must have finished the one before.
         spaced = _countdown(m, self.block_start, self._recurrence, "spacing")
         drained = _countdown(m, self.issuing, self._recurrence, "gap")
         nest_ready = Signal()
@@ -281,6 +286,6 @@ class BlockSequencer(wiring.Component):
         ]
         with m.If(self.block_start):
             m.d.sync += nest_ready.eq(0)
-        with m.Elif(slot_valid & slot_first & drained & ~self.issuing):
+        with m.Elif(slot_valid & slot_first & Mux(slot_chained, ~self.issuing | self.finishing, drained & ~self.issuing)):
             m.d.sync += [nest_ready.eq(1), self.nest.eq(slot_nest), self.post.eq(slot_post)]
         return slot_valid

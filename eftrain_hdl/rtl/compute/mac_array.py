@@ -36,7 +36,7 @@ class MacArray(wiring.Component):
         may start in the cycle of the former block's ``b_first``, and must have ended one cycle before its own.
     drain : In(DrainRead)
         Accumulator read port; ``drain.bank_busy`` repeats ``busy``.
-    busy : In(2)
+    busy : In(banks)
         Banks that the array is adding into.
     overflow, invalid : Out(1)
         Some row raised the flag.
@@ -55,7 +55,7 @@ class MacArray(wiring.Component):
                 "load": In(1),
                 "load_first": In(1),
                 "drain": In(DrainRead(config)),
-                "busy": In(2),
+                "busy": In(config.accumulator_banks),
                 "overflow": Out(1),
                 "invalid": Out(1),
             }
@@ -87,8 +87,8 @@ class MacArray(wiring.Component):
         accumulate = data.View(accumulate_layout(self._config), delay(m, self.accumulate, lag, name="accumulate"))
         chain, armed = decode_a.o, 1
         drain_address = Signal(self._config.accumulator_depth.bit_length() - 1, reset_less=True)
-        drain_bank = Signal(reset_less=True)
-        busy = Signal(2)
+        drain_bank = Signal.like(self.drain.bank, reset_less=True)
+        busy = Signal.like(self.busy)
         m.d.sync += [drain_address.eq(self.drain.address), drain_bank.eq(self.drain.bank), busy.eq(self.busy)]
         m.d.comb += self.drain.bank_busy.eq(self.busy)
         for k, row in enumerate(rows):

@@ -20,7 +20,7 @@ def accumulate_layout(config: Config) -> data.StructLayout:
         {
             "en": 1,
             "init": 1,
-            "bank": 1,
+            "bank": range(config.accumulator_banks),
             "address": config.accumulator_depth.bit_length() - 1,
         }
     )
@@ -54,7 +54,7 @@ class MacRow(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._dot = DecodedDot(config.lanes, config.operand, config.window)
-        self._accumulator = Accumulator(config.accumulator_depth)
+        self._accumulator = Accumulator(config.accumulator_depth, config.accumulator_banks)
         vector = data.ArrayLayout(decoded_layout(config.operand), config.lanes)
         address = unsigned(config.accumulator_depth.bit_length() - 1)
         super().__init__(
@@ -70,9 +70,9 @@ class MacRow(wiring.Component):
                 "load": In(1),
                 "armed": In(1),
                 "armed_next": Out(1),
-                "busy": In(2),
+                "busy": In(config.accumulator_banks),
                 "drain_address": In(address),
-                "drain_bank": In(1),
+                "drain_bank": In(range(config.accumulator_banks)),
                 "drain_data": Out(32),
                 "overflow": Out(1),
                 "invalid": Out(1),

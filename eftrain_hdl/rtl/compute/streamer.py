@@ -40,7 +40,7 @@ def stream_nest_layout(config: Config) -> data.StructLayout:
     fields: dict[str, object] = {
         "planar": 1,
         "ones": 1,
-        "bank": 1,
+        "bank": range(config.accumulator_banks),
         "lane_base": 8,
         "row_limit": 16,
         "col_limit": 16,
@@ -75,7 +75,7 @@ class Streamer(wiring.Component):
     write : In(BufferWrite)
         Beats for the streaming buffer.
     nest : In(stream_nest_layout)
-        Stable from ``start`` until a few cycles after the last vector of the instruction.
+        Stable from ``start`` until the last vector of the instruction is issued.
     block : In(stream_block_layout), start : In(1)
         Taken with ``start``; the first vector is issued in the next cycle.
     issuing : Out(1), finishing : Out(1)
@@ -163,7 +163,7 @@ class Streamer(wiring.Component):
             "row": block.row,
             "col": block.col,
             "acc": block.acc,
-            "lane": nest.lane_base,
+            "lane": delay(m, nest.lane_base, 1, name="lane_base"),
         }.items():
             step = Signal(len(base), name=f"step_{name}", reset_less=True)
             at[name] = Signal(len(base), name=f"at_{name}", reset_less=True)
@@ -180,6 +180,9 @@ class Streamer(wiring.Component):
         m.submodules.rotator = rotator = self._rotator
         lane_bits = config.lanes.bit_length() - 1
         extra = delay(m, issue.extra, 3, name="extra_lanes")
+        row_limit, col_limit, planar = (
+            delay(m, nest[name], 3, name=name) for name in ("row_limit", "col_limit", "planar")
+        )
         valid = []
         for j in range(config.lanes):
             entry = self.entries[j]
@@ -196,8 +199,8 @@ class Streamer(wiring.Component):
             valid.append(Signal(name=f"valid_{j}", reset_less=True))
             address = Signal(len(rotator.i[j]), name=f"address_{j}", reset_less=True)
             m.d.sync += [
-                valid[j].eq(exists & (extra | ((row < nest.row_limit) & (col < nest.col_limit)))),
-                address.eq(Mux(nest.planar, v >> lane_bits, v)),
+                valid[j].eq(exists & (extra | ((row < row_limit) & (col < col_limit)))),
+                address.eq(Mux(planar, v >> lane_bits, v)),
             ]
             m.d.comb += rotator.i[j].eq(address)
         shift, back = (Signal(lane_bits, name=n, reset_less=True) for n in ("shift", "shift_back"))

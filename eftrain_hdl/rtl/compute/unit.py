@@ -91,14 +91,14 @@ class ComputeUnit(wiring.Component):
     def _elaborate_completion(self, m: Module) -> None:
         """Post an instruction when its last sums are written; until then its accumulator bank is busy."""
         sequencer, streamer = self._sequencer, self._streamer
-        m.submodules.posts = posts = SyncFIFOBuffered(width=SEMAPHORES + 1, depth=_IN_FLIGHT)
+        m.submodules.posts = posts = SyncFIFOBuffered(width=SEMAPHORES + len(sequencer.nest.bank), depth=_IN_FLIGHT)
         last = Signal()
         with m.If(sequencer.block_start):
             m.d.sync += last.eq(sequencer.last)
         ending = Signal()
         m.d.comb += ending.eq(streamer.finishing & last)
         written = delay(m, ending, self.latency, name="ending", reset_less=False)
-        post, bank = posts.r_data[:SEMAPHORES], posts.r_data[-1]
+        post, bank = posts.r_data[:SEMAPHORES], posts.r_data[SEMAPHORES:]
         m.d.comb += [
             posts.w_en.eq(ending), posts.w_data.eq(Cat(sequencer.post, sequencer.nest.bank)), posts.r_en.eq(written),
             self.control.posted.eq(written), self.control.post.eq(post),
@@ -106,7 +106,7 @@ class ComputeUnit(wiring.Component):
         users = []
         opening = Signal()
         m.d.sync += opening.eq(sequencer.block_start & sequencer.first)
-        for k in range(2):
+        for k in range(self._config.accumulator_banks):
             count = Signal(range(_IN_FLIGHT + 1), name=f"users_{k}")
             up = opening & (sequencer.nest.bank == k)
             down = written & (bank == k)

@@ -20,13 +20,14 @@ class ElementCheck(wiring.Component):
     Parameters
     ----------
     config : Config
-        Sizes of the accumulators (``accumulator_depth``, ``rows``) and operand memories (``operand_depth``).
+        Sizes of the accumulators (``accumulator_depth``, ``accumulator_banks``, ``rows``) and operand memories (``operand_depth``).
 
     Members
     -------
     i : In(stream of :func:`~.layouts.position_layout`)
     o : Out(stream of :func:`~.layouts.element_layout`)
-        ``error`` is set where an address lies outside a memory that the element uses, or on ``bad_field``.
+        ``error`` is set where an address lies outside a memory that the element uses, or on ``bad_field`` or a bank that
+        does not exist.
     """
 
     def __init__(self, config: Config):
@@ -74,6 +75,7 @@ class ElementCheck(wiring.Component):
         wrong = Signal(len(used))
         m.d.comb += wrong.eq(Cat(used[name] & outside[name] for name in used))
 
+        bad_field = held.bad_field | (settings.bank >= config.accumulator_banks)
         o = Signal(element_layout(), reset_less=True)
         m.d.comb += self.o.payload.eq(o)
         tags = o.tags
@@ -93,11 +95,11 @@ class ElementCheck(wiring.Component):
                 tags.emit_1.eq(emit & settings.emit_1),
                 tags.end.eq(held.end),
                 tags.index.eq(at.index),
-                o.error.eq(wrong.any() | held.bad_field),
-                o.error_code.eq(Mux(held.bad_field, ErrorCode.BAD_FIELD, ErrorCode.CHIP_ADDRESS)),
+                o.error.eq(wrong.any() | bad_field),
+                o.error_code.eq(Mux(bad_field, ErrorCode.BAD_FIELD, ErrorCode.CHIP_ADDRESS)),
                 o.error_address.eq(0),
             ]
             for k, name in reversed(list(enumerate(used))):
-                with m.If(wrong[k] & ~held.bad_field):
+                with m.If(wrong[k] & ~bad_field):
                     m.d.sync += o.error_address.eq(at[name].as_unsigned())
         return m

@@ -10,7 +10,7 @@ from eftrain_hdl.isa import VECTOR_QUANTITIES
 __all__ = ["element_layout", "position_layout", "quantities_layout", "settings_layout", "tags_layout"]
 
 _SETTINGS = (
-    "source", "bank", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate", "sgd",
+    "source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate", "sgd",
     "emit_0", "emit_1",
 )
 _LIMITS = ("row_limit", "col_limit", "y_limit", "x_limit")
@@ -23,7 +23,7 @@ def quantities_layout() -> data.StructLayout:
 
 def settings_layout() -> data.StructLayout:
     """The fields of a VECTOR instruction that stay the same for all its elements, by their names there."""
-    return data.StructLayout(dict.fromkeys(_SETTINGS, 1) | dict.fromkeys((*_LIMITS, "post"), 16))
+    return data.StructLayout(dict.fromkeys(_SETTINGS, 1) | {"bank": 2} | dict.fromkeys((*_LIMITS, "post"), 16))
 
 
 def position_layout() -> data.StructLayout:
@@ -74,6 +74,6 @@ def element_layout() -> data.StructLayout:
     error : the element must not be issued, because of ``error_code`` at ``error_address``
     """
     return data.StructLayout({
-        "drain": 1, "bank": 1, "acc": 16, "group": 8, "a": 16, "b": 16, "c": 16, "tags": tags_layout(),
+        "drain": 1, "bank": 2, "acc": 16, "group": 8, "a": 16, "b": 16, "c": 16, "tags": tags_layout(),
         "error": 1, "error_code": 8, "error_address": 16,
     })

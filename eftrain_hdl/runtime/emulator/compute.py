@@ -18,7 +18,7 @@ from eftrain_hdl.registers import ErrorCode
 
 from .dots import block_dots
 from .nests import at_least_one, nest_counts, nest_values
-from .state import Fault, State, wrap
+from .state import Fault, State, check_bank, wrap
 
 __all__ = ["ComputePlan", "compute", "plan_compute"]
 
@@ -40,6 +40,7 @@ class ComputePlan:
     streams : ``[sets, n, lanes]``, and ``stream_of [blocks]``
     offsets : ``[n]`` accumulator word of each vector relative to that of the block
     runs : consecutive blocks that add to the same words: first, end, accumulator word, whether the first overwrites
+    chained : whether the order of words follows that of the instruction before
     """
 
     bank: int
@@ -49,6 +50,7 @@ class ComputePlan:
     stream_of: NDArray[np.intp]
     offsets: NDArray[np.int64]
     runs: list[tuple[int, int, int, bool]]
+    chained: bool
 
     @property
     def nbytes(self) -> int:
@@ -98,7 +100,7 @@ def _check_banks(config: Config, planar: bool, table: _Lanes, lane: NDArray[np.i
 
 
 def _check_words(config: Config, bases: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
-    """Refuse words outside the bank, twice in a block, or in another order than in the block before."""
+    """Refuse words outside the bank, twice in a block, or earlier than in the block before."""
     _, first = np.unique(bases, return_index=True)
     for base in bases[np.sort(first)]:
         words = wrap(base + offsets, 16)
@@ -109,10 +111,16 @@ def _check_words(config: Config, bases: NDArray[np.int64], offsets: NDArray[np.i
     if len(np.unique(offsets)) != len(offsets):
         raise Fault(ErrorCode.BAD_FIELD, "an accumulator word occurs twice in a block")
     for shift in np.unique(np.diff(bases)):
-        # The one difference zero keeps every place; another maps the places of the common words to new ones.
-        _, before, after = np.intersect1d(offsets, offsets + shift, assume_unique=True, return_indices=True)
-        if (np.diff(after[np.argsort(before)]) < 0).any():
-            raise Fault(ErrorCode.BAD_FIELD, "consecutive blocks touch the same accumulator words in different orders")
+        _check_order(offsets, offsets + shift)
+
+
+def _check_order(before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
+    """Refuse a block with a word that comes earlier than in the block before: its sum may not be there yet."""
+    if after.max() < before.min() or before.max() < after.min():
+        return
+    _, then, now = np.intersect1d(before, after, assume_unique=True, return_indices=True)
+    if (now < then).any():
+        raise Fault(ErrorCode.BAD_FIELD, "an accumulator word comes earlier than in the block before")
 
 
 def _stationary_places(
@@ -190,6 +198,7 @@ def plan_compute(state: State, instruction: Instruction) -> ComputePlan:
     config = state.config
     if not 1 <= instruction["a_rows"] <= config.rows:
         raise Fault(ErrorCode.BAD_FIELD, f"a_rows is {instruction['a_rows']}, not 1 to {config.rows}")
+    check_bank(config, instruction["bank"])
     if instruction["lanes_total"] >= 1 << 24:
         raise Fault(ErrorCode.BAD_FIELD, f"lanes_total is {instruction['lanes_total']}, more than 24 bits")
     counts, stream_counts = nest_counts(instruction, "b", 4), nest_counts(instruction, "s", 4)
@@ -222,7 +231,8 @@ def plan_compute(state: State, instruction: Instruction) -> ComputePlan:
     limits = [0, *borders.tolist(), len(a)]
     runs = [(first, end, int(acc[first]), bool(overwrites[first]))
             for first, end in zip(limits[:-1], limits[1:], strict=True)]
-    return ComputePlan(instruction["bank"], stationary, stationary_of, streams, stream_of, offsets, runs)
+    return ComputePlan(instruction["bank"], stationary, stationary_of, streams, stream_of, offsets, runs,
+                       bool(instruction["chained"]))
 
 
 def compute(state: State, plan: ComputePlan) -> None:
@@ -231,6 +241,10 @@ def compute(state: State, plan: ComputePlan) -> None:
     blocks, size = len(plan.stream_of), len(plan.offsets)
     state.count("MAC_CYCLES", blocks * size)
     memory = state.accumulators[plan.bank]
+    bank, words = state.latest_words
+    if plan.chained and bank == plan.bank:
+        _check_order(words, wrap(plan.runs[0][2] + plan.offsets, 16))
+    state.latest_words = plan.bank, wrap(plan.runs[-1][2] + plan.offsets, 16)
     step = max(1, _CHUNK // (size * config.rows))
     at = 0
     for first in range(0, blocks, step):

@@ -92,6 +92,7 @@ class EmulatorDevice(Device):
             raise DeviceError(error.code, error.unit, error.address, error.instruction,
                               f"the device needs a reset after: {error.detail}") from error
         self.state.counters.clear()
+        self.state.forget_words()
         self._semaphores = [0] * SEMAPHORES
         index, unit = 0, Unit.COMMAND
         try:
@@ -153,6 +154,7 @@ class EmulatorDevice(Device):
                 if queue:
                     left = sum(len(beats) for beats in queue)
                     raise Fault(ErrorCode.WATCHDOG, f"{left} beats for STORE_{number} are never stored")
+            self.state.forget_words()
             return
         plan = program.plan(key)
         if plan is None:

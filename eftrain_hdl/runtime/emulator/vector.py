@@ -13,7 +13,7 @@ from eftrain_hdl.numerics import Flags, float_add, float_mul, greater
 from eftrain_hdl.registers import ErrorCode
 
 from .nests import nest_counts, nest_values
-from .state import Fault, State
+from .state import Fault, State, check_bank
 
 __all__ = ["VectorPlan", "plan_vector", "vector"]
 
@@ -89,6 +89,7 @@ def plan_vector(state: State, instruction: Instruction) -> VectorPlan:
     reduce = instruction["reduce"]
     if reduce and instruction["sgd"]:
         raise Fault(ErrorCode.BAD_FIELD, "sgd and reduce exclude each other")
+    check_bank(config, instruction["bank"])
     present = _inside(value["row"], instruction["row_limit"]) & _inside(value["col"], instruction["col_limit"])
     emitted = _inside(value["y"], instruction["y_limit"]) & _inside(value["x"], instruction["x_limit"])
     places = _Places()

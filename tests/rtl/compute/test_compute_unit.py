@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
@@ -47,7 +49,7 @@ def channel_vectors(rng: np.random.Generator, config: Config) -> Instruction:
         {
             "transposed": transposed,
             "init": int(rng.integers(2)),
-            "bank": int(rng.integers(2)),
+            "bank": int(rng.integers(config.accumulator_banks)),
             "post": 5,
             "a_rows": int(rng.integers(1, config.rows + 1)),
             "a_base": int(rng.integers(16)),
@@ -92,7 +94,7 @@ def pixel_vectors(rng: np.random.Generator, config: Config) -> Instruction:
             "transposed": 1,
             "init": 1,
             "lanes_per_block": 1,
-            "ones": int(rng.integers(2)),
+            "ones": int(rng.integers(config.accumulator_banks)),
             "bank": 1,
             "a_rows": config.rows,
             "a_base": 2,
@@ -158,9 +160,9 @@ def normalised(instruction: Instruction) -> Instruction:
 def simulate(
     config: Config, streaming: np.ndarray, stationary: np.ndarray, program: list[Instruction]
 ) -> tuple[np.ndarray, int, list[int]]:
-    """Fill the buffers, run, drain. Returns accumulators [2, depth, rows] as bits, cycles and the posted masks."""
+    """Fill the buffers, run, drain. Returns accumulators [banks, depth, rows] as bits, cycles and the posted masks."""
     dut = ComputeUnit(config)
-    result = np.zeros((2, config.accumulator_depth, config.rows), np.uint32)
+    result = np.zeros((config.accumulator_banks, config.accumulator_depth, config.rows), np.uint32)
     posts: list[int] = []
     spent = 0
 
@@ -207,7 +209,7 @@ def simulate(
         assert ctx.get(dut.drain.bank_busy) == 0 and not ctx.get(dut.control.busy)
         reads = [
             (b, w, g)
-            for b in range(2)
+            for b in range(config.accumulator_banks)
             for w in range(config.accumulator_depth)
             for g in range(config.rows // config.vector_lanes)
         ]
@@ -237,7 +239,12 @@ def test_against_emulator(size: str, seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
     print(f"seed {1000 + seed}")
     forms = [channel_vectors, pixel_vectors, planar_taps, channel_vectors, channel_vectors]
-    program = [normalised(form(rng, config)) for form in forms]
+    program = [form(rng, config) for form in forms]
+    for before, instruction in pairwise(list(program)):
+        instruction.values["chained"] = int(before["bank"] != instruction["bank"])
+    # Once more, right behind itself.
+    program += [Instruction(Opcode.COMPUTE, {**one.values, "chained": 1}) for one in (program[-1], program[-1])]
+    program = [normalised(instruction) for instruction in program]
     streaming = rng.standard_normal((config.streaming_depth, config.lanes)).astype(np.float32)
     stationary = rng.standard_normal((config.stationary_depth, config.lanes)).astype(np.float32)
     stationary[3, 0] = 1e-40
@@ -257,7 +264,9 @@ def test_against_emulator(size: str, seed: int) -> None:
 
 
 def test_blocks_follow_without_gap() -> None:
-    """A stream as long as the array is tall hides the loading of the next block completely."""
+    """A stream as long as the array is tall hides the loading of the next block completely; a chained instruction costs
+    one cycle.
+    """
     config = Config(rows=16, lanes=4, streaming_depth=64, stationary_depth=64, accumulator_depth=64, operand_depth=64)
     blocks = 12
     instruction = normalised(
@@ -276,6 +285,9 @@ def test_blocks_follow_without_gap() -> None:
         )
     )
     zeros = np.zeros((64, 4), np.float32)
-    _, spent, _ = simulate(config, zeros, zeros, [instruction])
     unit = ComputeUnit(config)
+    _, spent, _ = simulate(config, zeros, zeros, [instruction])
     assert spent < 16 * blocks + unit.latency + 16 + 20
+    chained = normalised(Instruction(Opcode.COMPUTE, {**instruction.values, "chained": 1}))
+    _, twice, _ = simulate(config, zeros, zeros, [instruction, chained])
+    assert twice == spent + 16 * blocks + 1

@@ -117,7 +117,7 @@ class Bench:
             paused = traffic.pause[0] <= cycle < traffic.pause[1]
             ready = [not paused and rng.random() < chance for chance in (traffic.ready_0, traffic.ready_1)]
             unit["o_0__ready"], unit["o_1__ready"] = ready
-            busy = (rng.random() < traffic.busy) | (rng.random() < traffic.busy) << 1
+            busy = sum((rng.random() < traffic.busy) << k for k in range(model.config.accumulator_banks))
             unit["drain__bank_busy"] = busy
             unit["drain__data"] = data
             halted = halt_at is not None and cycle >= halt_at
@@ -235,8 +235,9 @@ def random_instruction(rng: Random, config: Config, *, elements: int = 150, wild
     for k in rng.sample(range(VECTOR_LEVELS), VECTOR_LEVELS):
         counts[k] = rng.randint(1, max(1, min(9, elements // int(np.prod(counts)))))
     flags = {name: rng.getrandbits(1) for name in (
-        "source", "bank", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate",
+        "source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate",
     )}
+    flags["bank"] = rng.randrange(config.accumulator_banks)
     flags["sgd"] = 0 if flags["reduce"] else rng.getrandbits(1)
     for name in ("emit_0", "emit_1"):
         flags[name] = int(rng.random() < 0.8)

@@ -42,7 +42,7 @@ class Model:
     def __init__(self, config: Config):
         lanes = config.vector_lanes
         self.config = config
-        self.accumulators = np.zeros((2, config.accumulator_depth, config.rows), np.uint32)
+        self.accumulators = np.zeros((config.accumulator_banks, config.accumulator_depth, config.rows), np.uint32)
         self.operands = np.zeros((3, config.operand_depth, lanes), np.uint32)
         self.learning_rate = self.weight_decay = self.momentum = 0
 

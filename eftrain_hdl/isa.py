@@ -128,6 +128,12 @@ _TRANSFER = [
     Field("stride3", 32, True, "bytes per repetition at level 3"),
 ]
 
+_STORE_0 = [field for field in _TRANSFER if field.name != "reserved"]
+_STORE_0[6:6] = [
+    Field("stamp", 1, False, "append the cycle count to the timestamp log when the store is complete"),
+    Field("reserved", 15, False, "zero"),
+]
+
 _LOAD = _TRANSFER + [
     Field("target", 4, False, "Target"),
     Field("planar", 1, False, "STREAMING only: addresses are elements, one item is a beat of consecutive elements"),
@@ -268,7 +274,7 @@ FORMATS: Mapping[Opcode, InstructionFormat] = {
         (Opcode.LOAD_A, Unit.LOAD_A, _LOAD),
         (Opcode.COMPUTE, Unit.COMPUTE, _COMPUTE),
         (Opcode.VECTOR, Unit.VECTOR, _VECTOR),
-        (Opcode.STORE_0, Unit.STORE_0, _TRANSFER),
+        (Opcode.STORE_0, Unit.STORE_0, _STORE_0),
         (Opcode.STORE_1, Unit.STORE_1, _TRANSFER),
     )
 }

@@ -411,7 +411,7 @@ REGISTER_MAP = RegisterMap(
             (Field("value", 0, 9, Access.WRITE, "entry of the timestamp log to be read"),),
             "Selects an entry of the timestamp log.",
         ),
-        _value("TIMESTAMP_DATA", 0x0B4, Access.READ, "Low word of CYCLES at that BARRIER, or at END."),
+        _value("TIMESTAMP_DATA", 0x0B4, Access.READ, "Low word of CYCLES at that stamped STORE_0, BARRIER or END."),
         Register(
             "TIMESTAMP_COUNT",
             0x0B8,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -14,9 +13,10 @@ from .drains import Step
 from .emit import Level, Region
 from .layouts import MapLayout
 from .memory import Tensor
+from .phase import Phase, Work
 from .stages import Stage, tiles
-from .sweep import Piece, Slots, Sum, slot, sweep
-from .tiling import TAPERS, Need, Tiling, choose, shares, spans, taper, tile_shapes
+from .sweep import Piece, Slots, Sum, slot
+from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, load_nest
 
 
@@ -58,7 +58,7 @@ class _Plane:
     turns_w: int
 
 
-class Backward:
+class Backward(Phase):
     """Emits the backward phase of a stage with weights.
 
     ``gradient`` is that of the stage's result. The gradient of its input goes to ``output``; if ``before`` is given,
@@ -66,33 +66,30 @@ class Backward:
     that made the input, it passes that stage's pooling or ReLU on the way, with its ``index`` or its output ``values``.
     """
 
+    label, what = "BP", "backward"
+
     def __init__(
         self, context: Context, stage: Stage, gradient: Tensor, weights: Tensor, output: Tensor,
         before: Stage | None, values: Tensor, index: Tensor | None,
     ) -> None:  # fmt: skip
-        self.context, self.config, self.stage = context, context.config, stage
+        super().__init__(context, stage)
         self.gradient, self.weights, self.output = gradient, weights, output
         self.before, self.values, self.index = before, values, index
-        assert stage.weights is not None
-        self.layout = stage.weights
-        self.kernel_h, self.kernel_w = stage.kernel
-        self.stride_h, self.stride_w = stage.stride
-        self.pad_h, self.pad_w = stage.padding
         self.rows, self.columns = stage.input_rows, stage.input_columns
         self.tile_words = self.kernel_h * self.kernel_w * self.layout.input_lanes
 
-    def emit(self) -> None:
-        """Choose tiles and emit the phase."""
-        config, layout = self.config, self.layout
-        tiling = choose(config, f"{self.stage.name}: backward", self._candidates())
-        streaming = Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce))
-        stationary = Slots(config.stationary_depth, tiling.group * tiling.reduce * self.tile_words)
-        groups = spans(layout.input_tiles, tiling.group)
-        places = [(tile, group) for tile in self._tiles(tiling) for group in groups]
-        if not tiling.tiles_outer:
-            places = [(tile, group) for group in groups for tile in self._tiles(tiling)]
-        sweep((self._sum(tiling, tile, group) for tile, group in places), streaming, stationary, self.config.accumulator_banks)
-        self.context.end_phase(self.stage, "BP")
+    def _work(self, tiling: Tiling) -> Work:
+        config = self.config
+        groups, cut = spans(self.layout.input_tiles, tiling.group), self._tiles(tiling)
+        places = in_order(cut, groups, tiling.tiles_outer)
+        return Work(
+            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce)),
+            Slots(config.stationary_depth, tiling.group * tiling.reduce * self.tile_words),
+            places,
+            [tile.images * tile.rows * (group[1] - group[0]) for tile, group in places],
+            len(groups) if tiling.tiles_outer else len(cut),
+            lambda place: self._sum(tiling, *place),
+        )
 
     def _tiles(self, tiling: Tiling) -> list[Tile]:
         return [
@@ -143,8 +140,8 @@ class Backward:
                         0 if self.before is None else drained // scale, drained, group * pixels * scale * beats,
                         tile_count, group_count, pieces, sums * pieces * classes, pieces,
                     )  # fmt: skip
-                    for outer, halvings in product((True, False), TAPERS):
-                        yield Tiling(images, rows, group, reduce, outer, halvings), need
+                    for outer in (True, False):
+                        yield Tiling(images, rows, group, reduce, outer), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
         pieces = [self._piece(tile, group, *piece) for piece in spans(self.layout.output_tiles, tiling.reduce)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode
@@ -12,6 +13,7 @@ from .emit import ProgramBuilder, Region, transfer
 from .layouts import WeightLayout
 from .memory import Tensor
 from .stages import Stage
+from .tiling import Tiling
 from .vector import Transfer, VectorEmitter
 
 
@@ -21,15 +23,18 @@ class Context:
 
     config: Config
     batch: int
+    tilings: dict[str, Tiling] = field(default_factory=dict)
+    """What was chosen, by stage and phase; programs of one compilation share it."""
     builder: ProgramBuilder = field(default_factory=ProgramBuilder)
 
     def __post_init__(self) -> None:
+        self.banks = cycle(range(self.config.accumulator_banks))
         self.emitter = VectorEmitter(self.config, self.builder)
         self.drains = Drains(self.emitter)
 
     def end_phase(self, stage: Stage, phase: str) -> None:
         """Everything emitted so far is one phase of ``stage``."""
-        self.builder.barrier(stage.nodes[0].index, phase)
+        self.builder.end_phase(stage.nodes[0].index, phase)
         self.emitter.forget()
 
     def load(self, opcode: Opcode, source: Transfer, chip: dict[str, int], region: Region) -> None:

@@ -2,7 +2,8 @@
 
 Every instruction says which regions of which memories it reads and writes. Instructions of one unit run in order; where
 two units meet in a region, the later instruction has to wait for the earlier one, and the builder gives it a token. A
-wait that other waits already imply is left out. Nothing is tracked across a BARRIER, where every semaphore is zero.
+wait that other waits already imply is left out. Phases are not separated otherwise: the units that have finished with
+one go on with the next.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ _PAIRS = {
 }
 _SPARE = [index for index in range(SEMAPHORES) if index not in set(_PAIRS.values()) | {Semaphore.A_FREE_VECTOR}]
 _STORES = (Unit.STORE_0, Unit.STORE_1)
+_CHIP = {"stream", "station", *(f"operand_{name}" for name in "abc"), *(f"bank{k}" for k in range(4))}
+"""Regions of memories on the chip; all others are tensors."""
+_COARSE = 8
+"""Regions of a tensor that are told apart after the phase that used them."""
 
 
 @dataclass
@@ -81,14 +86,11 @@ class ProgramBuilder:
     def __init__(self) -> None:
         self._ops: list[_Op] = []
         self.labels: list[tuple[int, str]] = []
-        """(index of the layer, phase) that ends at each BARRIER, and at END."""
+        """(index of the layer, phase) that ends at each stamp, and at END."""
         self._by_unit: dict[Unit, list[_Op]] = {unit: [] for unit in Unit}
         self._spare: dict[tuple[Unit, Unit], int] = {}
-        self._forget()
-
-    def _forget(self) -> None:
         self._accesses: dict[str, dict[tuple[Unit, bool], dict[tuple[int, int], int]]] = {}
-        self._first = {unit: len(ops) for unit, ops in self._by_unit.items()}
+        self._phase_start = 0
 
     def emit(
         self, opcode: Opcode, values: Mapping[str, int], reads: Iterable[Region] = (), writes: Iterable[Region] = ()
@@ -98,7 +100,7 @@ class ProgramBuilder:
         mine = self._by_unit[unit]
         op = _Op(opcode, dict(values), unit, len(mine))
         needs = self._needs(unit, op.number, reads, writes)
-        if len(mine) > self._first[unit]:
+        if mine:
             self._merge(op.started, mine[-1].started)
             self._merge(op.completed, mine[-1].completed)
         vector = self._by_unit[Unit.VECTOR][-1] if unit in _STORES else None
@@ -155,32 +157,47 @@ class ProgramBuilder:
             self._spare[producer, consumer] = _SPARE[len(self._spare)]
         return self._spare[producer, consumer]
 
-    @property
-    def idle(self) -> bool:
-        """Nothing was emitted since the last barrier."""
-        return not self._ops or self._ops[-1].opcode is Opcode.BARRIER
+    def count(self, unit: Unit | None = None) -> int:
+        """Instructions emitted so far, of a unit or of all."""
+        return len(self._ops) if unit is None else len(self._by_unit[unit])
 
     def latest(self, opcode: Opcode) -> Mapping[str, int] | None:
-        """Fields of the latest instruction of a kind since the last barrier."""
+        """Fields of the latest instruction of a kind."""
         mine = self._by_unit[FORMATS[opcode].unit]
-        return mine[-1].values if len(mine) > self._first[FORMATS[opcode].unit] else None
+        return mine[-1].values if mine else None
 
-    def barrier(self, layer: int, phase: str) -> None:
-        """Ends a phase, if anything belongs to it."""
-        if self.idle:
+    def end_phase(self, layer: int, phase: str) -> None:
+        """Ends a phase, if anything belongs to it: its last STORE_0 is stamped."""
+        if len(self._ops) == self._phase_start:
             return
-        self._ops.append(_Op(Opcode.BARRIER, {}, Unit.COMMAND, 0))
+        self._by_unit[Unit.STORE_0][-1].values["stamp"] = 1
         self.labels.append((layer, phase))
-        self._forget()
+        self._phase_start = len(self._ops)
+        for space, accesses in self._accesses.items():
+            if space not in _CHIP:
+                for who, seen in accesses.items():
+                    accesses[who] = _coarse(seen)
 
     def finish(self) -> list[Instruction]:
-        """The program with END."""
-        if self._ops and self._ops[-1].opcode is Opcode.BARRIER:
-            self._ops.pop()
-        elif self._ops:
-            raise AssertionError("the last phase has no barrier")
+        """The program with END, which makes the last time stamp."""
+        if len(self._ops) > self._phase_start:
+            raise AssertionError("the last phase has no end")
+        if self._ops:
+            del self._by_unit[Unit.STORE_0][-1].values["stamp"]
         ops = [*self._ops, _Op(Opcode.END, {}, Unit.COMMAND, 0)]
         return [Instruction(op.opcode, {"tag": k & 0xFFFF, **op.values}) for k, op in enumerate(ops)]
+
+
+def _coarse(seen: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+    """A few regions that cover all, each with its last access."""
+    if len(seen) <= _COARSE:
+        return seen
+    order = sorted(seen.items(), key=lambda item: item[1])
+    size = -(-len(order) // _COARSE)
+    parts = [order[k : k + size] for k in range(0, len(order), size)]
+    return {
+        (min(start for (start, _), _ in part), max(stop for (_, stop), _ in part)): part[-1][1] for part in parts
+    }
 
 
 def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -14,9 +13,10 @@ from .drains import Step, pool_rows
 from .emit import Level
 from .layouts import MapLayout, PlanarLayout
 from .memory import Tensor
+from .phase import Phase, Work
 from .stages import Stage, tiles
-from .sweep import Piece, Slots, Sum, slot, sweep
-from .tiling import TAPERS, Need, Tiling, choose, shares, spans, taper, tile_shapes
+from .sweep import Piece, Slots, Sum, slot
+from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
@@ -40,36 +40,34 @@ class Tile:
         return self.row_end - self.row
 
 
-class Forward:
+class Forward(Phase):
     """Emits the forward phase of a stage with weights.
 
     ``source`` is its input, ``output`` what it leaves, ``index`` the positions of its pooling's maxima.
     """
 
+    label, what = "FP", "forward"
+
     def __init__(
         self, context: Context, stage: Stage, source: Tensor, weights: Tensor, output: Tensor, index: Tensor | None
     ) -> None:
-        self.context, self.config, self.stage = context, context.config, stage
+        super().__init__(context, stage)
         self.source, self.weights, self.output, self.index = source, weights, output, index
-        assert stage.weights is not None
-        self.layout = stage.weights
-        self.kernel_h, self.kernel_w = stage.kernel
-        self.stride_h, self.stride_w = stage.stride
-        self.pad_h, self.pad_w = stage.padding
         self.columns = stage.result_map[2]
         self.tile_words = self.kernel_h * self.layout.tap_columns * self.layout.input_lanes
 
-    def emit(self) -> None:
-        """Choose tiles and emit the phase."""
-        tiling = choose(self.config, f"{self.stage.name}: forward", self._candidates())
-        streaming = Slots(self.config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce))
-        stationary = Slots(self.config.stationary_depth, self._station_size(tiling.group, tiling.reduce))
-        groups = spans(self.layout.output_tiles, tiling.group)
-        places = [(tile, group) for tile in self._tiles(tiling) for group in groups]
-        if not tiling.tiles_outer:
-            places = [(tile, group) for group in groups for tile in self._tiles(tiling)]
-        sweep((self._sum(tiling, tile, group) for tile, group in places), streaming, stationary, self.config.accumulator_banks)
-        self.context.end_phase(self.stage, "FP")
+    def _work(self, tiling: Tiling) -> Work:
+        config = self.config
+        groups, cut = spans(self.layout.output_tiles, tiling.group), self._tiles(tiling)
+        places = in_order(cut, groups, tiling.tiles_outer)
+        return Work(
+            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce)),
+            Slots(config.stationary_depth, self._station_size(tiling.group, tiling.reduce)),
+            places,
+            [tile.images * tile.rows * (group[1] - group[0]) for tile, group in places],
+            len(groups) if tiling.tiles_outer else len(cut),
+            lambda place: self._sum(tiling, *place),
+        )
 
     def _tiles(self, tiling: Tiling) -> list[Tile]:
         return [
@@ -144,8 +142,8 @@ class Forward:
                         max(out_vectors * beats, drained), group * pixels * beats, tile_count, group_count, pieces,
                         sums * pieces * layout.phases if planar else sums * pieces, pieces,
                     )  # fmt: skip
-                    for outer, halvings in product((True, False), TAPERS):
-                        yield Tiling(images, out, group, reduce, outer, halvings), need
+                    for outer in (True, False):
+                        yield Tiling(images, out, group, reduce, outer), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
         if self.stage.planar:

@@ -20,6 +20,7 @@ from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
 from .memory import Memory, Tensor
 from .stages import Map, Stage, build_stages, first_trainable
+from .tiling import Tiling
 from .update import Parameters, Update, update_from_gradient
 
 __all__ = ["Plan", "PlannedProgram", "compile_model"]
@@ -27,7 +28,7 @@ __all__ = ["Plan", "PlannedProgram", "compile_model"]
 
 @dataclass(frozen=True)
 class PlannedProgram:
-    """One program: its words, where they belong, and the (layer index, phase) that ends at each BARRIER and at END."""
+    """One program: its words, where they belong, and the (layer index, phase) that ends at each stamp and at END."""
 
     name: str
     address: int
@@ -113,6 +114,7 @@ class _Compiler:
         self.memory = Memory(base)
         self.plan = Plan(model, config, batch, optimizer, base, self.stages, tensors=self.memory.tensors)
         self.first = first_trainable(self.stages)
+        self.tilings: dict[str, Tiling] = {}
         self._place_tensors()
 
     def _map(self, shape: Map, dtype: Any = np.float32) -> MapLayout:
@@ -151,7 +153,7 @@ class _Compiler:
         self.plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
 
     def forward(self) -> None:
-        context = Context(self.config, self.batch)
+        context = Context(self.config, self.batch, self.tilings)
         for k, stage in enumerate(self.stages):
             source, output, index = self.values[k], self.values[k + 1], self.indices[k]
             if stage.weights:
@@ -162,7 +164,7 @@ class _Compiler:
 
     def backward(self, name: str, fused: bool) -> None:
         """From the gradient of the logits down to the first weights, updated on the way or with gradients stored."""
-        context = Context(self.config, self.batch)
+        context = Context(self.config, self.batch, self.tilings)
         gradient, passed = self.gradient, False
         for k in range(len(self.stages) - 1, self.first - 1, -1):
             stage = self.stages[k]
@@ -188,7 +190,7 @@ class _Compiler:
 
     def update(self) -> None:
         """The optimizer's step from stored gradients."""
-        context = Context(self.config, self.batch)
+        context = Context(self.config, self.batch, self.tilings)
         for stage in self.stages:
             if stage.weights:
                 update_from_gradient(context, stage, self._parameters(stage))

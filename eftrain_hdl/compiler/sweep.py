@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .drains import Step
@@ -58,14 +58,13 @@ def slot(space: str, address: int, size: int) -> Region:
     return Region(space, address, address + size)
 
 
-def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: int) -> None:
-    """Emit sums in order, in the banks in turn, each drain interleaved with the pieces of the next sum.
+def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: Iterator[int]) -> None:
+    """Emit sums in order, ``banks`` in turn, each drain interleaved with the pieces of the next sum.
 
     Loads of operands would otherwise stand before loads that the array needs: one unit does both.
     """
-    bank = 0
     waiting: list[Step] = []
-    for total in sums:
+    for total, bank in zip(sums, banks):
         pieces = list(total.pieces)
         for k, piece in enumerate(pieces):
             stream = streaming.get(piece.stream, piece.load_stream)
@@ -74,6 +73,5 @@ def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: int) 
             for _ in range(-(-len(waiting) // (len(pieces) - k))):
                 waiting.pop(0)()
         waiting = list(total.drain(bank))
-        bank = (bank + 1) % banks
     for step in waiting:
         step()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from eftrain_hdl.config import Config
 
@@ -18,8 +18,8 @@ TURN_CYCLES = 212
 """From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
 LATENCY_CYCLES = 150
 """From the start of a phase until the array has the first of what it asked for."""
-TAPERS = tuple(product((0, 1, 2), repeat=2))
-"""How often the first and the last tile may be halved."""
+TRIED = 8
+"""How many of the tilings that the estimate likes best the timing model judges."""
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
 
@@ -122,6 +122,13 @@ def _halves(tile: Span2) -> list[Span2]:
     return [tile]
 
 
+def in_order(tiles: Sequence[Any], groups: Sequence[Any], tiles_outer: bool) -> list[tuple[Any, Any]]:
+    """Pairs of both, the tiles in the outer or in the inner loop."""
+    if tiles_outer:
+        return [(tile, group) for tile in tiles for group in groups]
+    return [(tile, group) for group in groups for tile in tiles]
+
+
 def taper(tiles: list[Span2], times: tuple[int, int]) -> list[Span2]:
     """Halve the first and the last of some (images, rows), as often as ``times`` says or as they can be."""
     for _ in range(times[0]):
@@ -195,18 +202,25 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     return max(ends) + first // 8
 
 
-def choose(config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]]) -> Tiling:
-    """The quickest candidate. Raises CompileError, naming ``what`` and the limit, if none fits."""
-    best: tuple[int, Tiling] | None = None
+def choose(
+    config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]], timing: Callable[[Tiling], float | None],
+    halvings: Sequence[int],
+) -> Tiling:
+    """The quickest candidate, and how often to halve its first and last tile.
+
+    ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all; it judges those that the estimate
+    likes best. Raises CompileError, naming ``what`` and the limit, if none fits.
+    """
+    estimates: list[tuple[int, Tiling]] = []
     least: dict[str, int] = {}
     for tiling, need in candidates:
         for name in ("stream", "station", "words"):
             least[name] = min(least.get(name, getattr(need, name)), getattr(need, name))
         estimate = cycles(config, tiling, need)
-        if estimate is not None and (best is None or estimate < best[0]):
-            best = estimate, tiling
-    if best is not None:
-        return best[1]
+        if estimate is not None:
+            estimates.append((estimate, tiling))
+    if estimates:
+        return _quickest(what, [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])], timing, halvings)
     limits = {
         "stream": ("streaming_depth", config.streaming_depth),
         "station": ("stationary_depth", config.stationary_depth),
@@ -218,3 +232,30 @@ def choose(config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]])
         if least.get(key, 0) > depth
     ]
     raise CompileError(f"{what}: {'; '.join(missed) or 'no tile fits streaming, stationary and accumulators at once'}")
+
+
+def _quickest(
+    what: str, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], halvings: Sequence[int]
+) -> Tiling:
+    """The quickest of the first tilings that are possible."""
+    best: tuple[float, Tiling] | None = None
+
+    def try_(tiling: Tiling) -> bool:
+        nonlocal best
+        cycles = timing(tiling)
+        if cycles is not None and (best is None or cycles < best[0]):
+            best = cycles, tiling
+        return cycles is not None
+
+    tried = 0
+    for tiling in tilings:
+        tried += try_(tiling)
+        if tried == TRIED:
+            break
+    if best is None:
+        raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
+    for times in halvings:
+        try_(replace(best[1], taper=(times, 0)))
+    for times in halvings:
+        try_(replace(best[1], taper=(best[1].taper[0], times)))
+    return best[1]

@@ -14,9 +14,10 @@ from .drains import Step
 from .emit import Level
 from .layouts import PlanarLayout
 from .memory import Tensor
+from .phase import Phase, Work
 from .stages import Stage
-from .sweep import Piece, Slots, Sum, slot, sweep
-from .tiling import Need, Tiling, choose, shares, spans, tile_shapes
+from .sweep import Piece, Slots, Sum, slot
+from .tiling import Need, Tiling, in_order, shares, spans, tile_shapes
 from .vector import Accumulated, Box, Operand, Output, Transfer, load_nest, plus, split_box
 
 
@@ -59,44 +60,42 @@ class Parameters:
     velocity: Tensor | None
 
 
-class Update:
+class Update(Phase):
     """Emits the weight gradient of a stage, and with ``fused`` the optimizer's step; otherwise the gradient is stored.
 
     ``source`` is the stage's input, ``gradient`` that of its result.
     """
 
+    label, what = "WU", "weight gradient"
+    halvings = ()
+
     def __init__(
         self, context: Context, stage: Stage, source: Tensor, gradient: Tensor, parameters: Parameters, fused: bool
     ) -> None:
-        self.context, self.config, self.stage = context, context.config, stage
+        super().__init__(context, stage)
         self.source, self.gradient, self.parameters, self.fused = source, gradient, parameters, fused
-        assert stage.weights is not None
-        self.layout = stage.weights
-        self.kernel_h, self.kernel_w = stage.kernel
-        self.stride_h, self.stride_w = stage.stride
-        self.pad_h, self.pad_w = stage.padding
         self.columns = stage.result_map[2]
         self.tile_words = self.kernel_h * self.layout.tap_columns * self.layout.input_lanes
 
-    def emit(self) -> None:
-        """Choose tiles and emit the phase."""
-        config, layout, batch = self.config, self.layout, self.context.batch
-        tiling = choose(config, f"{self.stage.name}: weight gradient", self._candidates())
+    def _work(self, tiling: Tiling) -> Work:
+        config, layout = self.config, self.layout
         most = Tile(0, tiling.images, 0, tiling.rows)
-        streaming = Slots(config.streaming_depth, self._stream_size(most, tiling.reduce))
-        stationary = Slots(config.stationary_depth, tiling.group * most.images * most.rows * self.columns)
         chunks = [(0, layout.input_tiles)] if self.stage.planar else spans(layout.input_tiles, tiling.chunk)
         cuts = [
             Tile(*images, *rows)
-            for images in spans(batch, tiling.images)
+            for images in spans(self.context.batch, tiling.images)
             for rows in spans(self.stage.result_map[1], tiling.rows)
         ]
         groups = spans(layout.output_tiles, tiling.group)
-        places = [(group, chunk) for chunk in chunks for group in groups]
-        if not tiling.tiles_outer:
-            places = [(group, chunk) for group in groups for chunk in chunks]
-        sweep((self._sum(tiling, cuts, group, chunk) for group, chunk in places), streaming, stationary, self.config.accumulator_banks)
-        self.context.end_phase(self.stage, "WU")
+        places = in_order(chunks, groups, tiling.tiles_outer)
+        return Work(
+            Slots(config.streaming_depth, self._stream_size(most, tiling.reduce)),
+            Slots(config.stationary_depth, tiling.group * most.images * most.rows * self.columns),
+            places,
+            [(chunk[1] - chunk[0]) * (group[1] - group[0]) for chunk, group in places],
+            len(groups) if tiling.tiles_outer else len(chunks),
+            lambda place: self._sum(tiling, cuts, *place),
+        )
 
     def _input_rows(self, tile: Tile) -> tuple[int, int]:
         first = max(0, tile.row * self.stride_h - self.pad_h)
@@ -158,7 +157,7 @@ class Update:
                     for outer in (True, False):
                         yield Tiling(images, rows, group, reduce, outer, chunk=chunk), need
 
-    def _sum(self, tiling: Tiling, cuts: list[Tile], group: tuple[int, int], chunk: tuple[int, int]) -> Sum:
+    def _sum(self, tiling: Tiling, cuts: list[Tile], chunk: tuple[int, int], group: tuple[int, int]) -> Sum:
         parts = [chunk]
         if not self.stage.planar:
             parts = [(chunk[0] + first, chunk[0] + end) for first, end in spans(chunk[1] - chunk[0], tiling.reduce)]

@@ -59,6 +59,8 @@ class CommandProcessor(wiring.Component):
         The instruction being dispatched.
     cycles : In(32)
         Cycles since ``begun``, for the timestamps.
+    stamp : In(1)
+        A stamped store is complete: append a timestamp.
     timestamp_index : In(9), timestamp_data : Out(32), timestamp_count : Out(16)
         As in :class:`~eftrain_hdl.rtl.timestamp_log.TimestampLog`.
     """
@@ -82,6 +84,7 @@ class CommandProcessor(wiring.Component):
             "error_address": Out(64),
             "origin": Out(OriginLayout()),
             "cycles": In(32),
+            "stamp": In(1),
             "timestamp_index": In(range(DEPTH)),
             "timestamp_data": Out(32),
             "timestamp_count": Out(16),
@@ -92,8 +95,10 @@ class CommandProcessor(wiring.Component):
         config = self.config
         m.submodules.words = words = WordUnpacker(config.data_width)
         m.submodules.log = log = TimestampLog()
+        passed = Signal()
         m.d.comb += [
             log.clear.eq(self.begun),
+            log.append.eq(self.stamp | passed),
             log.timestamp.eq(self.cycles),
             log.index.eq(self.timestamp_index),
             self.timestamp_data.eq(log.data),
@@ -238,7 +243,7 @@ class CommandProcessor(wiring.Component):
                     fail(ErrorCode.BAD_LENGTH)
             with m.State("WAIT"):
                 with m.If(self.idle & ~self.halt):
-                    m.d.comb += log.append.eq(1)
+                    m.d.comb += passed.eq(1)
                     with m.If(end):
                         m.next = "DRAIN"
                     with m.Else():

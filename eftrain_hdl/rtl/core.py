@@ -187,6 +187,7 @@ class Core(wiring.Component):
             command.program_address.eq(self.program_address),
             command.program_bytes.eq(self.program_bytes),
             command.halt.eq(self._halt),
+            command.stamp.eq(self._units[Unit.STORE_0].stamp),
             command.timestamp_index.eq(self.timestamp_index),
             self.timestamp_data.eq(command.timestamp_data),
             self.timestamp_count.eq(command.timestamp_count),

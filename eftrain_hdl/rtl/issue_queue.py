@@ -88,10 +88,13 @@ class IssueQueue(wiring.Component):
         m = Module()
         layout = FORMATS[self.opcode]
         m.submodules.queue = queue = SyncFIFOBuffered(width=32, depth=self.depth)
+        # Room is judged a cycle late, hence with two words in reserve (and one that is on its way to the output), so that `words.ready` is a register.
+        room = Signal(init=1)
+        m.d.sync += room.eq(queue.level < self.depth - 2)
         m.d.comb += [
             queue.w_data.eq(self.words.payload),
-            queue.w_en.eq(self.words.valid),
-            self.words.ready.eq(queue.w_rdy),
+            queue.w_en.eq(self.words.valid & room),
+            self.words.ready.eq(room),
         ]
 
         entry = layout.words + 1

@@ -1,6 +1,6 @@
 """Store unit: hands the transfers of STORE_0 or STORE_1 to a write DMA."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -37,6 +37,9 @@ class StoreUnit(wiring.Component):
     done : In(1)
         ... reports each transfer that memory acknowledged, in order.
 
+    stamp : Out(1)
+        With ``posted``: the instruction asks for a timestamp (STORE_0 only).
+
     Errors, reported when all stores before them are done: BAD_FIELD; OUT_OF_WINDOW (address bits above the address
     width).
 
@@ -55,26 +58,28 @@ class StoreUnit(wiring.Component):
             "control": Out(UnitControl(opcode)),
             "transfer": Out(stream.Signature(TransferLayout(config.address_width))),
             "done": In(1),
+            "stamp": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         control = self.control
         instruction = control.instruction.payload
-        m.submodules.pending = pending = SyncFIFO(width=SEMAPHORES + 8, depth=PENDING)
+        m.submodules.pending = pending = SyncFIFO(width=SEMAPHORES + 9, depth=PENDING)
         m.submodules.request = request = TransferRequest(self.config)
         m.d.comb += [request.fields[name].eq(instruction[name]) for name in TransferFields().members]
-        post, code = pending.r_data[:SEMAPHORES], pending.r_data[SEMAPHORES:]
+        post, code, stamp = pending.r_data[:SEMAPHORES], pending.r_data[SEMAPHORES:-1], pending.r_data[-1]
+        asked = instruction.stamp if self.opcode is Opcode.STORE_0 else Const(0, 1)
         m.d.comb += [
             request.start.eq(control.instruction.valid & pending.w_rdy & ~control.halt),
             control.instruction.ready.eq(request.finished),
             pending.w_en.eq(request.finished),
-            pending.w_data.eq(Cat(instruction.post, request.code)),
+            pending.w_data.eq(Cat(instruction.post, request.code, asked)),
             pending.r_en.eq(self.done),
             control.busy.eq(pending.r_rdy),
         ]
         wiring.connect(m, request.transfer, wiring.flipped(self.transfer))
-        m.d.sync += [control.posted.eq(self.done), control.post.eq(post)]
+        m.d.sync += [control.posted.eq(self.done), control.post.eq(post), self.stamp.eq(self.done & stamp)]
         bad = pending.r_rdy & (code != ErrorCode.NONE)
         m.d.sync += [control.error.eq(bad & ~control.halt), control.error_code.eq(code)]
         return m

@@ -1,4 +1,4 @@
-"""Log of the cycle counts at which the barriers of a program were passed."""
+"""Log of the cycle counts at which stamped stores of a program were complete, and its barriers were passed."""
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring

@@ -24,7 +24,7 @@ class RunResult:
     counters : dict
         Performance counters by their names in :mod:`eftrain_hdl.registers`; only those that the device has.
     timestamps : list of int
-        Cycle counts at each BARRIER and at END; empty on a device without a clock.
+        Cycle counts at each stamped STORE_0, each BARRIER and at END; empty on a device without a clock.
     """
 
     cycles: int | None

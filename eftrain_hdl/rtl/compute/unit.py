@@ -60,6 +60,11 @@ class ComputeUnit(wiring.Component):
         """Cycles from the issue of a vector until its sums can be read."""
         return self._streamer.latency + self._array.latency
 
+    @property
+    def recurrence(self) -> int:
+        """Cycles that must lie between two vectors that add into the same word."""
+        return self._array.recurrence
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.array = array = self._array

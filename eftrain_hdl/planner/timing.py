@@ -1,0 +1,381 @@
+"""When everything in a program happens: an event model of the units, their queues, the ports and the array.
+
+Units take their instructions in order. A load is a flow of beats through a read port, which concurrent flows share; a
+COMPUTE occupies the array for its vectors; a VECTOR for its elements, or for as long as its port needs to write what
+comes out. What one unit waits for from another are the semaphores of the program itself. See ``docs/model.md``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from math import ceil, prod
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+
+__all__ = ["DEFAULT_PORTS", "PortTiming", "Timeline", "simulate_timing"]
+
+_QUEUE = 8
+"""Instructions that a queue holds besides the one being assembled."""
+_LOADS = 8
+"""Transfers a load unit hands to its DMA ahead."""
+_ASSEMBLE = 3
+_DISPATCH = 2
+_GRANT = 2
+_GIVE = 3
+_BARRIER = 10
+_FETCH = 24
+"""From the start of a program, or from a BARRIER, to the first words, beyond the memory's latency."""
+_REQUEST = 12
+"""From a load instruction to its first address, and from its last beat to the semaphores."""
+_PREPARE = 8
+"""From a COMPUTE to its first vector, beyond rows or lanes."""
+_STORE_BUFFER = 1024
+_VECTOR_START, _VECTOR_END = 10, 28
+_BURST_CYCLES = 2
+
+
+@dataclass(frozen=True)
+class PortTiming:
+    """What the ports and the memory behind them do, in cycles of the accelerator's clock.
+
+    Attributes
+    ----------
+    read_latency, write_latency : float
+        From an address to its first beat, and from the last beat to its response.
+    read_rate, write_rate : float
+        Beats per cycle of one port.
+    burst_beats : int
+        Longest burst.
+    """
+
+    read_latency: float = 34
+    write_latency: float = 24
+    read_rate: float = 1.0
+    write_rate: float = 1.0
+    burst_beats: int = 8
+
+
+DEFAULT_PORTS = PortTiming()
+"""Ports that deliver a beat a cycle: what the compiler plans for, whatever memory the program meets."""
+
+
+@dataclass
+class Timeline:
+    """What happened when.
+
+    Attributes
+    ----------
+    phases : list of float
+        Cycles between stamps: of stamped stores, of BARRIERs and of END.
+    spans : list of (unit, index of the instruction, start, end)
+        When each instruction was executed.
+    """
+
+    phases: list[float] = field(default_factory=list)
+    spans: list[tuple[Unit, int, float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """Latencies of the compute unit."""
+
+    latency: int
+    recurrence: int
+
+
+@cache
+def _array(config: Config) -> _Array:
+    levels = (config.lanes - 1).bit_length()
+    stages = -(-levels // 2)
+    return _Array(27 + levels + 3 * stages + config.rows, 10)
+
+
+class _Flow:
+    """Beats of one DMA engine, transfer after transfer, through a read port."""
+
+    def __init__(self, port: _Port) -> None:
+        self.port = port
+        self.waiting: deque[tuple[float, float, Callable[[], None]]] = deque()
+        """Earliest first beat, cycles of the port, and what to do at the end."""
+        self.left = 0.0
+        self.active = False
+
+    def add(self, first: float, cycles: float, done: Callable[[], None]) -> None:
+        self.waiting.append((first, cycles, done))
+        if len(self.waiting) == 1:
+            self.port.model.at(first, self.begin)
+
+    def begin(self) -> None:
+        self.port.advance()
+        self.active, self.left = True, self.waiting[0][1]
+        self.port.schedule()
+
+    def finish(self) -> None:
+        self.active = False
+        _, _, done = self.waiting.popleft()
+        if self.waiting:
+            self.port.model.at(max(self.port.model.now, self.waiting[0][0]), self.begin)
+        self.port.model.at(self.port.model.now, done)
+
+
+class _Port:
+    """A read port: active flows get equal shares."""
+
+    def __init__(self, model: _Model, rate: float) -> None:
+        self.model = model
+        self.rate = rate
+        self.flows: list[_Flow] = []
+        self.then = 0.0
+        self.version = 0
+
+    def advance(self) -> None:
+        """Up to now."""
+        active = [flow for flow in self.flows if flow.active]
+        if active:
+            share = (self.model.now - self.then) * self.rate / len(active)
+            for flow in active:
+                flow.left -= share
+        self.then = self.model.now
+
+    def schedule(self) -> None:
+        """The next end of a transfer."""
+        self.version += 1
+        active = [flow for flow in self.flows if flow.active]
+        if active:
+            least = min(flow.left for flow in active)
+            when = self.model.now + max(0.0, least) * len(active) / self.rate
+            version = self.version
+            self.model.at(when, lambda: self.end(version))
+
+    def end(self, version: int) -> None:
+        if version != self.version:
+            return
+        self.advance()
+        for flow in self.flows:
+            if flow.active and flow.left < 1e-6:
+                flow.finish()
+        self.schedule()
+
+
+class _Model:
+    """One program on its way through the units."""
+
+    def __init__(self, program: Sequence[Instruction], config: Config, ports: PortTiming) -> None:
+        self.program, self.config, self.ports = program, config, ports
+        self.array = _array(config)
+        self.now = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = 0
+        self.timeline = Timeline()
+        self._next = 0
+        self._queued: dict[Unit, deque[int]] = {unit: deque() for unit in Unit}
+        self._ready: dict[Unit, float] = dict.fromkeys(Unit, 0.0)
+        self._asked: dict[Unit, bool] = dict.fromkeys(Unit, False)
+        self._blocked = False
+        self._tokens = [0] * SEMAPHORES
+        self._open = 0
+        self._phase_start = 0.0
+        reads = [_Port(self, ports.read_rate) for _ in range(min(config.ports, 3))]
+        owner = {1: (0, 0), 2: (0, 0), 3: (0, 1), 4: (0, 1)}[config.ports]
+        self._flows = {
+            Unit.LOAD_X: _Flow(reads[owner[0]]), Unit.LOAD_A: _Flow(reads[owner[1]]),
+        }  # fmt: skip
+        for flow in self._flows.values():
+            flow.port.flows.append(flow)
+        self._fetched = 0.0
+        self._stream_end = 0.0
+        self._block_start = 0.0
+        self._vector_end = 0.0
+        self._written = 0.0
+        self._stores: dict[Unit, deque[tuple[float, float]]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        self._serial += 1
+        heapq.heappush(self._events, (time, self._serial, action))
+
+    def run(self) -> Timeline:
+        self.at(_FETCH + self.ports.read_latency, self._dispatch)
+        while self._events:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+        if self._next < len(self.program):
+            raise AssertionError(f"instruction {self._next} of {len(self.program)} is never reached")
+        return self.timeline
+
+    # Command processor and queues.
+
+    def _dispatch(self) -> None:
+        self._blocked = False
+        if self._next == len(self.program):
+            return
+        instruction = self.program[self._next]
+        if instruction.opcode in (Opcode.BARRIER, Opcode.END):
+            if self._open:
+                self._blocked = True
+                return
+            end = self.now + _BARRIER
+            self._stamp(end)
+            self._next += 1
+            self.at(end, self._dispatch)
+            return
+        unit = instruction.format.unit
+        if len(self._queued[unit]) > _QUEUE:
+            self._blocked = True
+            return
+        words = instruction.format.words
+        self._queued[unit].append(self._next)
+        self._open += 1
+        self._next += 1
+        self._fetched += words / self.config.vector_lanes
+        if len(self._queued[unit]) == 1:
+            self._ready[unit] = max(self.now + words + _ASSEMBLE, self._ready[unit])
+            self.at(self._ready[unit], lambda: self._ask(unit))
+        self.at(self.now + words + _DISPATCH, self._dispatch)
+
+    def _ask(self, unit: Unit) -> None:
+        """The oldest instruction of a unit takes its semaphores, if they are there."""
+        self._asked[unit] = True
+        self._try(unit)
+
+    def _try(self, unit: Unit) -> None:
+        if not self._asked[unit]:
+            return
+        number = self._queued[unit][0]
+        mask = self.program[number]["wait"]
+        wanted = [k for k in range(SEMAPHORES) if mask >> k & 1]
+        if any(self._tokens[k] == 0 for k in wanted):
+            return
+        for k in wanted:
+            self._tokens[k] -= 1
+        self._asked[unit] = False
+        self.at(self.now + (_GRANT if wanted else 0), lambda: self._start[unit](self, number))
+
+    def _accepted(self, unit: Unit) -> None:
+        """The unit has taken its oldest instruction: the next one is assembled."""
+        queue = self._queued[unit]
+        queue.popleft()
+        if queue:
+            self._ready[unit] = self.now + self.program[queue[0]].format.words + _ASSEMBLE
+            self.at(self._ready[unit], lambda: self._ask(unit))
+        else:
+            self._ready[unit] = self.now + _ASSEMBLE
+        if self._blocked:
+            self._dispatch()
+
+    def _stamp(self, time: float) -> None:
+        self.timeline.phases.append(time - self._phase_start)
+        self._phase_start = time
+
+    def _posted(self, number: int, started: float) -> None:
+        instruction = self.program[number]
+        if instruction.opcode is Opcode.STORE_0 and instruction["stamp"]:
+            self._stamp(self.now)
+        self.timeline.spans.append((instruction.format.unit, number, started, self.now))
+        self._open -= 1
+        mask = instruction["post"]
+        if mask:
+            self.at(self.now + _GIVE, lambda: self._give(mask))
+        if self._blocked and not self._open:
+            self._dispatch()
+
+    def _give(self, mask: int) -> None:
+        for k in range(SEMAPHORES):
+            self._tokens[k] += mask >> k & 1
+        for unit in self._asked:
+            self._try(unit)
+
+    # Units.
+
+    def _load(self, number: int) -> None:
+        instruction = self.program[number]
+        unit = instruction.format.unit
+        flow = self._flows[unit]
+        if len(flow.waiting) >= _LOADS:
+            self.at(self.now + 8, lambda: self._load(number))
+            return
+        # What the command processor reads meanwhile goes through the port of LOAD_A.
+        extra = 0.0
+        if self.config.ports < 4 and (unit is Unit.LOAD_A or self.config.ports < 3):
+            extra, self._fetched = self._fetched, 0.0
+        begun = self.now
+        first = begun + _REQUEST + self.ports.read_latency
+        flow.add(first, _port_cycles(instruction, self.ports) + extra, lambda: self._posted(number, begun))
+        self._accepted(unit)
+
+    def _compute(self, number: int) -> None:
+        instruction, config = self.program[number], self.config
+        vectors = prod(instruction[f"s{k}_count"] for k in range(4)) + instruction["ones"]
+        blocks = prod(instruction[f"b{k}_count"] for k in range(4))
+        by_block = instruction["lanes_per_block"]
+        least = max(config.rows, config.lanes + 4 if by_block else 0, self.array.recurrence)
+        period = max(vectors, least)
+        # The sequencer takes an instruction when the last block of the one before has begun.
+        taken = max(self.now, self._block_start)
+        prepared = taken + _PREPARE + max(config.rows, config.lanes)
+        gap = 1 if instruction["chained"] else self.array.recurrence + 3
+        start = max(prepared, self._stream_end + gap)
+        self._block_start = start + (blocks - 1) * period
+        end = self._block_start + vectors
+        self._stream_end = end
+        self.at(taken, lambda: self._accepted(Unit.COMPUTE))
+        self.at(end + self.array.latency, lambda: self._posted(number, start))
+
+    def _vector(self, number: int) -> None:
+        instruction = self.program[number]
+        elements = prod(instruction[f"n{k}_count"] for k in range(VECTOR_LEVELS))
+        outputs = instruction["emit_0"] + instruction["emit_1"]
+        if instruction["reduce"]:
+            emitted = elements // (instruction["n0_count"] * instruction["n1_count"]) * outputs
+        else:
+            emitted = elements * outputs
+        start = max(self.now + _VECTOR_START, self._vector_end)
+        self._written = max(self._written, start + _VECTOR_END) + emitted / self.ports.write_rate
+        end = max(start + elements, self._written - _STORE_BUFFER * max(1, outputs))
+        self._vector_end = end
+        stored = self._written + self.ports.write_latency + 10
+        for flag, unit in (("emit_0", Unit.STORE_0), ("emit_1", Unit.STORE_1)):
+            if instruction[flag]:
+                self._stores[unit].append((start, stored))
+        self.at(start, lambda: self._accepted(Unit.VECTOR))
+        self.at(end + _VECTOR_END, lambda: self._posted(number, start))
+        for unit in self._stores:
+            self._match(unit)
+
+    def _store(self, number: int) -> None:
+        unit = self.program[number].format.unit
+        self._pending_stores.setdefault(unit, deque()).append(number)
+        self._accepted(unit)
+        self._match(unit)
+
+    def _match(self, unit: Unit) -> None:
+        """Stores and the VECTOR instructions that feed them, one to one and in order."""
+        numbers = self._pending_stores.setdefault(unit, deque())
+        while numbers and self._stores[unit]:
+            number, (start, end) = numbers.popleft(), self._stores[unit].popleft()
+            self.at(max(self.now, end), lambda number=number, start=start: self._posted(number, start))
+
+    @property
+    def _pending_stores(self) -> dict[Unit, deque[int]]:
+        return self.__dict__.setdefault("_pending", {})
+
+    _start: dict[Unit, Callable[[_Model, int], None]] = {
+        Unit.LOAD_X: _load, Unit.LOAD_A: _load, Unit.COMPUTE: _compute, Unit.VECTOR: _vector, Unit.STORE_0: _store,
+        Unit.STORE_1: _store,
+    }  # fmt: skip
+
+
+def _port_cycles(instruction: Instruction, ports: PortTiming) -> float:
+    """Cycles of a port that a transfer takes: its beats, or more if its runs are short."""
+    runs = instruction["count1"] * instruction["count2"] * instruction["count3"]
+    run = instruction["run"]
+    return max(runs * run, runs * ceil(run / ports.burst_beats) * _BURST_CYCLES)
+
+
+def simulate_timing(program: Sequence[Instruction], config: Config, ports: PortTiming = DEFAULT_PORTS) -> Timeline:
+    """Execute a program in time only."""
+    return _Model(program, config, ports).run()

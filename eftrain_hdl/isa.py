@@ -367,12 +367,19 @@ def disassemble(words: np.ndarray) -> list[Instruction]:
 
 def steps(counts: Sequence[int], stride: Sequence[int]) -> list[int]:
     """Steps of a nest from its strides, level 0 first."""
-    return [stride[k] - sum((counts[j] - 1) * stride[j] for j in range(k)) for k in range(len(stride))]
+    out: list[int] = []
+    passed = 0
+    for count, value in zip(counts, stride, strict=True):
+        out.append(value - passed)
+        passed += (count - 1) * value
+    return out
 
 
 def strides(counts: Sequence[int], step: Sequence[int]) -> list[int]:
     """Strides of a nest from its steps: the inverse of :func:`steps`."""
     out: list[int] = []
-    for k, value in enumerate(step):
-        out.append(value + sum((counts[j] - 1) * out[j] for j in range(k)))
+    passed = 0
+    for count, value in zip(counts, step, strict=True):
+        out.append(value + passed)
+        passed += (count - 1) * out[-1]
     return out

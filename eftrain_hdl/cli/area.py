@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from eftrain_hdl.cli.common import Activity, Output, add_config_options, add_json_option, board_config, table
@@ -62,10 +64,12 @@ def run(options: argparse.Namespace) -> int:
     board = boards.get(options.board) if options.board else None
     family = board.family if board else options.family or _FAMILIES[0]
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")
-    with Activity("synthesising one row of the array") as activity:
+    # The accelerator takes Python about as long to elaborate as Yosys takes for a row.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool, Activity("synthesising one row of the array") as activity:
+        accelerator = pool.submit(generate_rtlil, config)
         row = synthesize(MacRow(config), family)
         activity.step("synthesising the accelerator")
-        total = synthesize(generate_rtlil(config), family, paths=_PATHS)
+        total = synthesize(accelerator.result(), family, paths=_PATHS)
 
     array = _array(row, config)
     depth = {

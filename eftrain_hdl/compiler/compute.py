@@ -89,7 +89,7 @@ def emit_compute(
 def _levels(values: Mapping[str, int], prefix: str) -> list[tuple[int, int]]:
     """(count, stride) of accumulator words in the loops of a nest that do loop."""
     counts = [values[f"{prefix}{k}_count"] for k in range(4)]
-    stride = strides(counts, [values[f"{prefix}{k}_acc"] for k in range(4)])
+    stride = strides(counts, [values.get(f"{prefix}{k}_acc", 0) for k in range(4)])
     return [(count, step) for count, step in zip(counts, stride, strict=True) if count > 1]
 
 

@@ -235,12 +235,14 @@ def nest(
     merged = _merge_levels(levels, keep)
     if len(merged) > limit or any(count >= 1 << 16 for count, _ in merged):
         raise TooManyLevels
-    counts = [count for count, _ in merged] + [1] * (limit - len(merged))
+    merged += [(1, {})] * (limit - len(merged))
+    counts = [count for count, _ in merged]
     values = {f"{prefix}{k}_count": count for k, count in enumerate(counts)}
+    used = {name for _, gain in merged for name in gain}
     for name, bits in quantities:
-        stride = [gain.get(name, 0) for _, gain in merged] + [0] * (limit - len(merged))
-        for k, step in enumerate(steps(counts, stride)):
-            values[f"{prefix}{k}_{name}"] = _wrap(step, bits)
+        if name in used:
+            for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in merged])):
+                values[f"{prefix}{k}_{name}"] = _wrap(step, bits)
     return values
 
 

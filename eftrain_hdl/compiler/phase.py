@@ -19,8 +19,8 @@ from .tiling import Need, Tiling, choose
 
 __all__ = ["Phase", "Work"]
 
-_PROBE_SUMS = 12
-_PROBE_INSTRUCTIONS = 240
+_PROBE, _MOST_PROBE = 240, 720
+"""Instructions after which a phase is cut short when two rounds of its inner loop are over, and in any case."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,9 @@ class Phase(ABC):
             k = 0
             while k < count:
                 marks.append({unit: builder.count(unit) for unit in (Unit.COMPUTE, Unit.VECTOR)})
-                if k >= max(_PROBE_SUMS, 2 * work.inner) or builder.count() > _PROBE_INSTRUCTIONS:
-                    if resume == count and count - 2 > k:
-                        resume = count - 2
-                        k = resume
+                enough = builder.count() > (_PROBE if k >= 2 * work.inner else _MOST_PROBE)
+                if enough and resume == count and count - 2 > k > 3:
+                    resume = k = count - 2
                 yield work.places[k]
                 k += 1
 
@@ -123,8 +122,8 @@ class Phase(ABC):
             return total
         last = len(marks) - 2
         """Sums before the gap."""
-        period = work.inner if work.inner <= last // 2 else 1
-        first = last - max(1, last // 2 // period) * period
+        period = work.inner if 2 * work.inner <= last else 1
+        first = last - max(1, last // 3 // period) * period
         # The array may run ahead of the vector unit for a while, until all banks are full; not the other way round.
         spent = 0.0
         for unit in (Unit.COMPUTE, Unit.VECTOR):

@@ -64,7 +64,8 @@ def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: Itera
     Loads of operands would otherwise stand before loads that the array needs: one unit does both.
     """
     waiting: list[Step] = []
-    for total, bank in zip(sums, banks):
+    for total in sums:
+        bank = next(banks)
         pieces = list(total.pieces)
         for k, piece in enumerate(pieces):
             stream = streaming.get(piece.stream, piece.load_stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from eftrain_hdl.config import Config
@@ -18,8 +19,8 @@ TURN_CYCLES = 212
 """From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
 LATENCY_CYCLES = 150
 """From the start of a phase until the array has the first of what it asked for."""
-TRIED = 8
-"""How many of the tilings that the estimate likes best the timing model judges."""
+TRIED, MOST_TRIED = 8, 40
+"""How many of the tilings that the estimate likes best the timing model judges, and how many in all before tapering."""
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
 
@@ -29,8 +30,9 @@ class Tiling:
     """How a phase is cut.
 
     ``images`` and ``rows`` per tile, ``group`` channel tiles of the result per sum, ``reduce`` channel tiles per piece,
-    and whether the tiles are the outer loop (or the groups). The first tile is halved ``taper[0]`` times, so
-    that its drain begins soon, and the last one ``taper[1]`` times, so that its drain is short. A weight gradient's sum has ``chunk`` input tiles, ``reduce`` of them in a piece.
+    and whether the tiles are the outer loop (or the groups). The first tile is halved ``taper[0]`` times, so that its
+    drain begins soon, and the last one ``taper[1]`` times, so that its drain is short. A weight gradient's sum has
+    ``chunk`` input tiles, ``reduce`` of them in a piece.
     """
 
     images: int
@@ -208,8 +210,8 @@ def choose(
 ) -> Tiling:
     """The quickest candidate, and how often to halve its first and last tile.
 
-    ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all; it judges those that the estimate
-    likes best. Raises CompileError, naming ``what`` and the limit, if none fits.
+    ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all;
+    it judges those that the estimate likes best. Raises CompileError, naming ``what`` and the limit, if none fits.
     """
     estimates: list[tuple[int, Tiling]] = []
     least: dict[str, int] = {}
@@ -220,7 +222,8 @@ def choose(
         if estimate is not None:
             estimates.append((estimate, tiling))
     if estimates:
-        return _quickest(what, [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])], timing, halvings)
+        ranked = [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])]
+        return _Search(ranked, timing).run(what, halvings)
     limits = {
         "stream": ("streaming_depth", config.streaming_depth),
         "station": ("stationary_depth", config.stationary_depth),
@@ -234,28 +237,66 @@ def choose(
     raise CompileError(f"{what}: {'; '.join(missed) or 'no tile fits streaming, stationary and accumulators at once'}")
 
 
-def _quickest(
-    what: str, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], halvings: Sequence[int]
-) -> Tiling:
-    """The quickest of the first tilings that are possible."""
-    best: tuple[float, Tiling] | None = None
+class _Search:
+    """Looks for the quickest tiling: among those that the estimate likes best, then around the best of them."""
 
-    def try_(tiling: Tiling) -> bool:
-        nonlocal best
-        cycles = timing(tiling)
-        if cycles is not None and (best is None or cycles < best[0]):
-            best = cycles, tiling
-        return cycles is not None
+    def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None]) -> None:
+        self._tilings = tilings
+        self._timing = timing
+        self._known: dict[Tiling, float] = {}
+        self.tiling = tilings[0]
 
-    tried = 0
-    for tiling in tilings:
-        tried += try_(tiling)
-        if tried == TRIED:
-            break
-    if best is None:
-        raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
-    for times in halvings:
-        try_(replace(best[1], taper=(times, 0)))
-    for times in halvings:
-        try_(replace(best[1], taper=(best[1].taper[0], times)))
-    return best[1]
+    def attempt(self, tiling: Tiling) -> bool:
+        """Judge a tiling and keep it if it is the best so far; whether it is."""
+        if tiling in self._known:
+            return False
+        cycles = self._timing(tiling)
+        self._known[tiling] = inf if cycles is None else cycles
+        better = self._known[tiling] < self._known.get(self.tiling, inf)
+        if better:
+            self.tiling = tiling
+        return better
+
+    def run(self, what: str, halvings: Sequence[int]) -> Tiling:
+        """Search."""
+        for tiling in self._tilings:
+            self.attempt(tiling)
+            if sum(cycles < inf for cycles in self._known.values()) == TRIED:
+                break
+        if self._known.get(self.tiling, inf) == inf:
+            raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
+        while len(self._known) < MOST_TRIED and any(self.attempt(tiling) for tiling in self._around()):
+            pass
+        base = self.tiling
+        for times in halvings:
+            self.attempt(replace(base, taper=(times, 0)))
+        base = self.tiling
+        for times in halvings:
+            self.attempt(replace(base, taper=(base.taper[0], times)))
+        return self.tiling
+
+    def _around(self) -> list[Tiling]:
+        """Tilings that differ from the best in one respect, by one step; pieces of the sum as alike as possible."""
+
+        def place(tiling: Tiling) -> dict[str, Any]:
+            shape = (tiling.images, tiling.rows)
+            return {"shape": shape, "group": tiling.group, "chunk": tiling.chunk, "outer": tiling.tiles_outer}
+
+        here = place(self.tiling)
+        found = [
+            tiling for tiling in self._tilings
+            if place(tiling) == here and tiling.reduce in self._beside("reduce", self.tiling.reduce)
+        ]  # fmt: skip
+        for name, value in here.items():
+            values = sorted({place(tiling)[name] for tiling in self._tilings})
+            at = values.index(value)
+            for other in values[max(0, at - 1) : at] + values[at + 1 : at + 2]:
+                same = [tiling for tiling in self._tilings if place(tiling) == here | {name: other}]
+                if same:
+                    found.append(min(same, key=lambda tiling: abs(tiling.reduce - self.tiling.reduce)))
+        return found
+
+    def _beside(self, name: str, value: int) -> list[int]:
+        values = sorted({getattr(tiling, name) for tiling in self._tilings})
+        at = values.index(value)
+        return values[max(0, at - 1) : at] + values[at + 1 : at + 2]

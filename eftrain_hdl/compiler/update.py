@@ -127,6 +127,15 @@ class Update(Phase):
         total = least.total // least.image * image
         return -(-total // self.config.lanes) if self.stage.planar else total
 
+    def _loaded(self, images: int, rows: int, count: int) -> int:
+        """Beats of a piece of the input."""
+        stage, config = self.stage, self.config
+        input_rows = min((rows - 1) * self.stride_h + self.kernel_h, stage.input_rows)
+        if isinstance(self.source.layout, PlanarLayout):
+            layout = self.source.layout
+            return images * input_rows * layout.channels * layout.stride * layout.segment // config.vector_lanes
+        return images * count * input_rows * stage.input_columns * config.vector_beats
+
     def _candidates(self) -> Iterator[tuple[Tiling, Need]]:
         config, layout, batch = self.config, self.layout, self.context.batch
         beats, stage = config.vector_beats, self.stage
@@ -150,7 +159,8 @@ class Update(Phase):
                     # Here the sums are (group, chunk) and their pieces (tile, part): the chunks play the role of tiles.
                     need = Need(
                         stream, group * pixels, group_words(config, group) * (chunk * words + layout.bias), mac,
-                        stream * beats * chunks * cuts * parts, layout.output_tiles * pixels * cuts * beats,
+                        self._loaded(images, rows, reduce) * chunks * cuts * parts,
+                        layout.output_tiles * pixels * cuts * beats,
                         vectors * beats * tensors, vectors * beats, group * (chunk * words + layout.bias) * beats,
                         chunks, group_count, cuts * parts, cuts * chunks * parts * group_count * classes, cuts,
                     )  # fmt: skip

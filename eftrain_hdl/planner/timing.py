@@ -11,11 +11,11 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
 
 __all__ = ["DEFAULT_PORTS", "PortTiming", "Timeline", "simulate_timing"]
 
@@ -104,6 +104,8 @@ class _Flow:
         """Earliest first beat, cycles of the port, and what to do at the end."""
         self.left = 0.0
         self.active = False
+        self.blocked: Callable[[], None] | None = None
+        """What waits for a transfer to end."""
 
     def add(self, first: float, cycles: float, done: Callable[[], None]) -> None:
         self.waiting.append((first, cycles, done))
@@ -121,6 +123,9 @@ class _Flow:
         if self.waiting:
             self.port.model.at(max(self.port.model.now, self.waiting[0][0]), self.begin)
         self.port.model.at(self.port.model.now, done)
+        if self.blocked is not None:
+            self.port.model.at(self.port.model.now, self.blocked)
+            self.blocked = None
 
 
 class _Port:
@@ -192,7 +197,9 @@ class _Model:
         self._block_start = 0.0
         self._vector_end = 0.0
         self._written = 0.0
-        self._stores: dict[Unit, deque[tuple[float, float]]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
+        self._stores: dict[Unit, deque[int]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
+        self._drained: dict[Unit, deque[tuple[float, float]]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
+        """Starts and ends of what the vector unit sends to a store."""
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         self._serial += 1
@@ -296,7 +303,7 @@ class _Model:
         unit = instruction.format.unit
         flow = self._flows[unit]
         if len(flow.waiting) >= _LOADS:
-            self.at(self.now + 8, lambda: self._load(number))
+            flow.blocked = lambda: self._load(number)
             return
         # What the command processor reads meanwhile goes through the port of LOAD_A.
         extra = 0.0
@@ -340,7 +347,7 @@ class _Model:
         stored = self._written + self.ports.write_latency + 10
         for flag, unit in (("emit_0", Unit.STORE_0), ("emit_1", Unit.STORE_1)):
             if instruction[flag]:
-                self._stores[unit].append((start, stored))
+                self._drained[unit].append((start, stored))
         self.at(start, lambda: self._accepted(Unit.VECTOR))
         self.at(end + _VECTOR_END, lambda: self._posted(number, start))
         for unit in self._stores:
@@ -348,20 +355,16 @@ class _Model:
 
     def _store(self, number: int) -> None:
         unit = self.program[number].format.unit
-        self._pending_stores.setdefault(unit, deque()).append(number)
+        self._stores[unit].append(number)
         self._accepted(unit)
         self._match(unit)
 
     def _match(self, unit: Unit) -> None:
         """Stores and the VECTOR instructions that feed them, one to one and in order."""
-        numbers = self._pending_stores.setdefault(unit, deque())
-        while numbers and self._stores[unit]:
-            number, (start, end) = numbers.popleft(), self._stores[unit].popleft()
-            self.at(max(self.now, end), lambda number=number, start=start: self._posted(number, start))
-
-    @property
-    def _pending_stores(self) -> dict[Unit, deque[int]]:
-        return self.__dict__.setdefault("_pending", {})
+        numbers = self._stores[unit]
+        while numbers and self._drained[unit]:
+            number, (start, end) = numbers.popleft(), self._drained[unit].popleft()
+            self.at(max(self.now, end), partial(self._posted, number, start))
 
     _start: dict[Unit, Callable[[_Model, int], None]] = {
         Unit.LOAD_X: _load, Unit.LOAD_A: _load, Unit.COMPUTE: _compute, Unit.VECTOR: _vector, Unit.STORE_0: _store,

@@ -88,7 +88,8 @@ class IssueQueue(wiring.Component):
         m = Module()
         layout = FORMATS[self.opcode]
         m.submodules.queue = queue = SyncFIFOBuffered(width=32, depth=self.depth)
-        # Room is judged a cycle late, hence with two words in reserve (and one that is on its way to the output), so that `words.ready` is a register.
+        # Room is judged a cycle late, so that `words.ready` is a register: hence two words in reserve, and the output
+        # register, which fills a cycle late.
         room = Signal(init=1)
         m.d.sync += room.eq(queue.level < self.depth - 2)
         m.d.comb += [

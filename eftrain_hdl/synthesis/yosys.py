@@ -1,12 +1,14 @@
 """Area and logic depth of a design on a Xilinx family, with the Yosys that pip installs."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from amaranth.hdl import Elaboratable
 
 from .depth import LogicPath, longest_paths
 from .merge import Design, merge_design, parse_design
+from .partition import partition
 
 __all__ = ["FAMILIES", "SynthesisError", "SynthesisResult", "area_report", "estimate_logic_cells", "synthesize"]
 
@@ -107,23 +110,30 @@ def synthesize(
     started = time.perf_counter()
     text = design if isinstance(design, str) else rtlil_backend.convert(design, name=name)
     merged = merge_design(parse_design(text))
-    kept = _mark_kept(merged)
-    modules = _run_yosys(merged, family)
-    return _measure(modules, merged.top.lstrip("\\"), kept, paths, started)
+    modules = _synthesize_parts(merged, _kept(merged), family)
+    return _measure(modules, merged.top.lstrip("\\"), paths, started)
 
 
-def _mark_kept(design: Design) -> set[str]:
+def _kept(design: Design) -> set[str]:
     counts, sizes = design.instance_counts(), design.sizes()
     parents: dict[str, int] = {}
     for module in design.modules.values():
         for cell in module.instances:
             parents[cell.kind] = max(parents.get(cell.kind, 0), counts[module.name])
-    kept = {name for name, above in parents.items()
+    return {name for name, above in parents.items()
             if counts[name] > above and counts[name] >= _KEEP_COPIES and sizes[name] >= _KEEP_CELLS}
-    for name in kept:
-        module = design.modules[name]
-        module.lines.insert(module.header, r"attribute \keep_hierarchy 1")
-    return kept
+
+
+def _synthesize_parts(design: Design, kept: set[str], family: str) -> dict[str, dict[str, Any]]:
+    """Run Yosys on parts of the design at the same time; return the mapped modules of all."""
+    parts = partition(design, kept, _processors())
+    with ThreadPoolExecutor(len(parts)) as pool:
+        netlists = pool.map(lambda part: _run_yosys(part, family), parts)
+    return {name: module for netlist in netlists for name, module in netlist.items()}
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 def _run_yosys(design: Design, family: str) -> dict[str, dict[str, Any]]:
@@ -172,7 +182,7 @@ def estimate_logic_cells(cells: Mapping[str, int]) -> int:
 
 
 def _measure(
-    modules: dict[str, dict[str, Any]], top: str, kept: set[str], paths: int, started: float
+    modules: dict[str, dict[str, Any]], top: str, paths: int, started: float
 ) -> SynthesisResult:
     counts: Counter[str] = Counter()
     lc = 0

@@ -156,7 +156,8 @@ def compute_instructions(draw, sizes: Config) -> Instruction:
         lane_v = [1 + draw(wraps), table[0] + draw(wraps), table[0] * table[1] + draw(wraps)]
     fields = dict(
         transposed=draw(st.booleans()), planar=form == "planar", init=draw(st.booleans()),
-        lanes_per_block=draw(st.booleans()), ones=draw(st.booleans()), bank=draw(st.integers(0, sizes.accumulator_banks - 1)),
+        lanes_per_block=draw(st.booleans()), ones=draw(st.booleans()),
+        bank=draw(st.integers(0, sizes.accumulator_banks - 1)),
         a_rows=draw(st.integers(1, sizes.rows)), a_base=draw(st.integers(-70, 70)), a_lane=draw(st.integers(0, 9)),
         a_tile=draw(st.integers(-5, 20)), v_base=draw(st.integers(-99, 99)), row_base=draw(small), col_base=draw(small),
         acc_base=-low, ones_acc=place + low, row_limit=draw(st.integers(0, 6)), col_limit=draw(st.integers(0, 6)),

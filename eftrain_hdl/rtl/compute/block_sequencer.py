@@ -284,8 +284,9 @@ class BlockSequencer(wiring.Component):
             self.first.eq(slot_first),
             self.last.eq(slot_last),
         ]
+        free = Mux(slot_chained, ~self.issuing | self.finishing, drained & ~self.issuing)
         with m.If(self.block_start):
             m.d.sync += nest_ready.eq(0)
-        with m.Elif(slot_valid & slot_first & Mux(slot_chained, ~self.issuing | self.finishing, drained & ~self.issuing)):
+        with m.Elif(slot_valid & slot_first & free):
             m.d.sync += [nest_ready.eq(1), self.nest.eq(slot_nest), self.post.eq(slot_post)]
         return slot_valid

@@ -20,14 +20,15 @@ class ElementCheck(wiring.Component):
     Parameters
     ----------
     config : Config
-        Sizes of the accumulators (``accumulator_depth``, ``accumulator_banks``, ``rows``) and operand memories (``operand_depth``).
+        Sizes of the accumulators (``accumulator_depth``, ``accumulator_banks``, ``rows``) and of the operand memories
+        (``operand_depth``).
 
     Members
     -------
     i : In(stream of :func:`~.layouts.position_layout`)
     o : Out(stream of :func:`~.layouts.element_layout`)
-        ``error`` is set where an address lies outside a memory that the element uses, or on ``bad_field`` or a bank that
-        does not exist.
+        ``error`` is set where an address lies outside a memory that the element uses, on ``bad_field``, and for a bank
+        that does not exist.
     """
 
     def __init__(self, config: Config):

@@ -31,7 +31,7 @@ def wrap(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 def check_bank(config: Config, bank: int) -> None:
     """Refuse an accumulator bank that does not exist."""
     if bank >= config.accumulator_banks:
-        raise Fault(ErrorCode.BAD_FIELD, f"accumulator bank {bank} does not exist; there are {config.accumulator_banks}")
+        raise Fault(ErrorCode.BAD_FIELD, f"bank {bank} does not exist; there are {config.accumulator_banks}")
 
 
 class State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from amaranth.back import verilog
+from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from tests.rtl.shared_library import build
@@ -46,7 +47,7 @@ class Compiled:
         sizes = {True: 0, False: 0}
         for name, member in [*ports, ("rst", None)]:
             is_input = member is None or member.flow is wiring.In
-            width = 1 if member is None else member.shape if isinstance(member.shape, int) else member.shape.size
+            width = 1 if member is None else Shape.cast(member.shape).width
             size = _bytes(width)
             at = sizes[is_input]
             sizes[is_input] += size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,10 @@ def run(options: argparse.Namespace) -> int:
     board = boards.get(options.board) if options.board else None
     family = board.family if board else options.family or _FAMILIES[0]
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")
-    # The accelerator takes Python about as long to elaborate as Yosys takes for a row.
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool, Activity("synthesising one row of the array") as activity:
+    # The accelerator takes Python about as long to elaborate as Yosys takes for a row; a third of that would go into
+    # looking for garbage.
+    elaboration = ProcessPoolExecutor(1, get_context("spawn"), initializer=gc.disable)
+    with elaboration as pool, Activity("synthesising one row of the array") as activity:
         accelerator = pool.submit(generate_rtlil, config)
         row = synthesize(MacRow(config), family)
         activity.step("synthesising the accelerator")

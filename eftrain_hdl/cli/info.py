@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _catalogue(options: argparse.Namespace) -> int:
     from eftrain_hdl import boards
-    from eftrain_hdl.runtime.verilator import MEMORY_MODELS
+    from eftrain_hdl.planner.dram import MEMORY_MODELS
     from eftrain_hdl.zoo import models
 
     found = {

@@ -24,7 +24,7 @@ from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
 from eftrain_hdl.data import Dataset, batches, load_data
 from eftrain_hdl.graph import SGD, Sequential
-from eftrain_hdl.runtime.verilator import MEMORY_MODELS
+from eftrain_hdl.planner.dram import MEMORY_MODELS
 from eftrain_hdl.zoo import models
 
 __all__ = ["add_parser"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import Opcode
+from eftrain_hdl.isa import Opcode, Unit
+from eftrain_hdl.planner.timing import Timeline
 
 from .drains import Drains
-from .emit import ProgramBuilder, Region, transfer
+from .emit import Marks, ProgramBuilder, Region, transfer
 from .layouts import WeightLayout
 from .memory import Tensor
 from .stages import Stage
@@ -17,15 +19,39 @@ from .tiling import Tiling
 from .vector import Transfer, VectorEmitter
 
 
+@dataclass(frozen=True)
+class Gap:
+    """What a sampled phase leaves out: ``ratio`` times what lies between two places of the program."""
+
+    first: Marks
+    last: Marks
+    ratio: float
+
+    def cycles(self, ends: Mapping[Unit, Sequence[float]]) -> float:
+        """Cycles of what is left out, from the ends of all instructions by unit.
+
+        The array may run ahead of the vector unit until all banks are full; so the slower one of both counts.
+        """
+        spent = 0.0
+        for unit in (Unit.COMPUTE, Unit.VECTOR):
+            first, last = self.first[unit], self.last[unit]
+            if last > first > 0:
+                spent = max(spent, ends[unit][last - 1] - ends[unit][first - 1])
+        return spent * self.ratio
+
+
 @dataclass
 class Context:
-    """One program under construction."""
+    """One program under construction; ``sampled`` if only its timing is of interest."""
 
     config: Config
     batch: int
+    sampled: bool = False
     tilings: dict[str, Tiling] = field(default_factory=dict)
     """What was chosen, by stage and phase; programs of one compilation share it."""
     builder: ProgramBuilder = field(default_factory=ProgramBuilder)
+    gaps: dict[int, Gap] = field(default_factory=dict)
+    """What is left out, by number of the phase."""
 
     def __post_init__(self) -> None:
         self.banks = cycle(range(self.config.accumulator_banks))
@@ -36,6 +62,16 @@ class Context:
         """Everything emitted so far is one phase of ``stage``."""
         self.builder.end_phase(stage.nodes[0].index, phase)
         self.emitter.forget()
+
+    def cycles(self, timeline: Timeline) -> list[float]:
+        """Cycles of each phase, from when the program was executed in time."""
+        ends: dict[Unit, list[float]] = {unit: [] for unit in Unit}
+        for unit, _, _, end in timeline.spans:
+            ends[unit].append(end)
+        phases = list(timeline.phases)
+        for number, gap in self.gaps.items():
+            phases[number] += gap.cycles(ends)
+        return phases
 
     def load(self, opcode: Opcode, source: Transfer, chip: dict[str, int], region: Region) -> None:
         """A load of ``source`` to the place that ``chip`` (`load_nest`) describes."""

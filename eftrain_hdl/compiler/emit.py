@@ -28,10 +28,14 @@ from eftrain_hdl.isa import (
 
 from .errors import CompileError
 
-__all__ = ["Level", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
+__all__ = ["Level", "Marks", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
 
 Level = tuple[int, Mapping[str, int]]
 """A loop: its count, and what each quantity gains per iteration."""
+
+
+Marks = dict[Unit, int]
+"""A place in a program: how many instructions of each unit lie before it."""
 
 
 class TooManyLevels(Exception):
@@ -157,9 +161,13 @@ class ProgramBuilder:
             self._spare[producer, consumer] = _SPARE[len(self._spare)]
         return self._spare[producer, consumer]
 
-    def count(self, unit: Unit | None = None) -> int:
-        """Instructions emitted so far, of a unit or of all."""
-        return len(self._ops) if unit is None else len(self._by_unit[unit])
+    def count(self) -> int:
+        """Instructions emitted so far."""
+        return len(self._ops)
+
+    def marks(self) -> Marks:
+        """Instructions emitted so far, by unit."""
+        return {unit: len(ops) for unit, ops in self._by_unit.items()}
 
     def latest(self, opcode: Opcode) -> Mapping[str, int] | None:
         """Fields of the latest instruction of a kind."""

@@ -8,19 +8,19 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eftrain_hdl.isa import Unit
 from eftrain_hdl.planner.timing import simulate_timing
 
-from .context import Context
+from .context import Context, Gap
+from .emit import Marks
 from .errors import CompileError
 from .stages import Stage
 from .sweep import Slots, Sum, sweep
 from .tiling import Need, Tiling, choose
 
-__all__ = ["Phase", "Work"]
+__all__ = ["Phase", "Sample", "Work"]
 
 _PROBE, _MOST_PROBE = 240, 720
-"""Instructions after which a phase is cut short when two rounds of its inner loop are over, and in any case."""
+"""Instructions after which a sampled phase is cut short when two rounds of its inner loop are over, and in any case."""
 
 
 @dataclass(frozen=True)
@@ -79,54 +79,58 @@ class Phase(ABC):
         name = f"{self.stage.name}: {self.what}"
         if name not in self.context.tilings:
             self.context.tilings[name] = choose(self.config, name, self._candidates(), self.cycles, self.halvings)
-        work = self._work(self.context.tilings[name])
-        sweep(map(work.sum, work.places), work.streaming, work.stationary, self.context.banks)
-        self.context.end_phase(self.stage, self.label)
+        self._emit(self.context.tilings[name])
 
     def cycles(self, tiling: Tiling) -> float | None:
-        """What the timing model says of a tiling; None if it cannot be emitted.
-
-        Of a long phase only the beginning and the last sums are simulated. In between time passes as it does in the
-        later part of the beginning.
-        """
+        """What the timing model says of a tiling; None if it cannot be emitted."""
         probe = copy(self)
-        probe.context = Context(self.config, self.context.batch)
+        probe.context = Context(self.config, self.context.batch, sampled=True)
         try:
-            return probe._simulate(tiling)
+            probe._emit(tiling)
         except CompileError:
             return None
+        return sum(probe.context.cycles(simulate_timing(probe.context.builder.finish(), self.config)))
 
-    def _simulate(self, tiling: Tiling) -> float:
-        work, builder = self._work(tiling), self.context.builder
-        count = len(work.places)
-        marks: list[dict[Unit, int]] = []
-        """Instructions of the array and the vector unit before each sum."""
-        resume = count
-
-        def places() -> Iterator[Any]:
-            nonlocal resume
-            k = 0
-            while k < count:
-                marks.append({unit: builder.count(unit) for unit in (Unit.COMPUTE, Unit.VECTOR)})
-                enough = builder.count() > (_PROBE if k >= 2 * work.inner else _MOST_PROBE)
-                if enough and resume == count and count - 2 > k > 3:
-                    resume = k = count - 2
-                yield work.places[k]
-                k += 1
-
-        sweep(map(work.sum, places()), work.streaming, work.stationary, self.context.banks)
+    def _emit(self, tiling: Tiling) -> None:
+        work, sample = self._work(tiling), Sample(self.context)
+        places = sample.take(work.places, work.weights, work.inner)
+        sweep(map(work.sum, places), work.streaming, work.stationary, self.context.banks)
+        sample.end()
         self.context.end_phase(self.stage, self.label)
-        timeline = simulate_timing(builder.finish(), self.config)
-        total = timeline.phases[0]
-        if resume == count:
-            return total
-        last = len(marks) - 2
-        """Sums before the gap."""
-        period = work.inner if 2 * work.inner <= last else 1
-        first = last - max(1, last // 3 // period) * period
-        # The array may run ahead of the vector unit for a while, until all banks are full; not the other way round.
-        spent = 0.0
-        for unit in (Unit.COMPUTE, Unit.VECTOR):
-            ends = [end for who, _, _, end in timeline.spans if who is unit]
-            spent = max(spent, ends[marks[last][unit] - 1] - ends[marks[first][unit] - 1])
-        return total + spent * sum(work.weights[last:resume]) / sum(work.weights[first:last])
+
+
+class Sample:
+    """Leaves out the middle of a long phase, if the context says so, and notes how to make up for it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._marks: list[Marks] = []
+        """Before each item."""
+        self._last = 0
+        self._first = 0
+        self._ratio = 0.0
+
+    def take(self, items: Sequence[Any], weights: Sequence[int], inner: int = 1) -> Iterator[Any]:
+        """The items, or the first and the last two of them; ``inner`` of them are a period."""
+        builder, count = self._context.builder, len(items)
+        start = builder.count()
+        k = 0
+        while k < count:
+            self._marks.append(builder.marks())
+            done = builder.count() - start
+            enough = done > (_PROBE if k >= 2 * inner else _MOST_PROBE)
+            if self._context.sampled and enough and not self._last and count - 2 > k > 3:
+                period = inner if 2 * inner <= k else 1
+                first = k - max(1, k // 3 // period) * period
+                self._ratio = sum(weights[k : count - 2]) / sum(weights[first:k])
+                self._last, self._first = k, first
+                k = count - 2
+            yield items[k]
+            k += 1
+
+    def end(self) -> None:
+        """Tell the context what was left out."""
+        if self._last:
+            self._context.gaps[len(self._context.builder.labels)] = Gap(
+                self._marks[self._first], self._marks[self._last], self._ratio
+            )

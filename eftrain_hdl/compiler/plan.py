@@ -153,7 +153,7 @@ class _Compiler:
         self.plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
 
     def forward(self) -> None:
-        context = Context(self.config, self.batch, self.tilings)
+        context = Context(self.config, self.batch, tilings=self.tilings)
         for k, stage in enumerate(self.stages):
             source, output, index = self.values[k], self.values[k + 1], self.indices[k]
             if stage.weights:
@@ -164,7 +164,7 @@ class _Compiler:
 
     def backward(self, name: str, fused: bool) -> None:
         """From the gradient of the logits down to the first weights, updated on the way or with gradients stored."""
-        context = Context(self.config, self.batch, self.tilings)
+        context = Context(self.config, self.batch, tilings=self.tilings)
         gradient, passed = self.gradient, False
         for k in range(len(self.stages) - 1, self.first - 1, -1):
             stage = self.stages[k]
@@ -190,7 +190,7 @@ class _Compiler:
 
     def update(self) -> None:
         """The optimizer's step from stored gradients."""
-        context = Context(self.config, self.batch, self.tilings)
+        context = Context(self.config, self.batch, tilings=self.tilings)
         for stage in self.stages:
             if stage.weights:
                 update_from_gradient(context, stage, self._parameters(stage))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 import eftrain_hdl
 from eftrain_hdl.config import Config
+from eftrain_hdl.planner.dram import MemoryModel, memory_model
 from eftrain_hdl.registers import REGISTER_MAP, ErrorCode, Unit
 from eftrain_hdl.runtime.driver import RegisterDevice
 from eftrain_hdl.runtime.errors import DeviceError
-from eftrain_hdl.runtime.verilator import MemoryModel, VerilatedModel, build_model, cache_directory, memory_model
+from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cache_directory
 
 __all__ = ["SimDevice", "cached_verilog"]
 

@@ -29,6 +29,14 @@ FAMILIES = {"xcup": "UltraScale+", "xc7": "7 series"}
 # once; everything else is flattened into what surrounds it, so that logic is optimised across its boundary.
 _KEEP_COPIES = 4
 _KEEP_CELLS = 60
+# Each memory costs Yosys half a second, whatever its size, so two copies of a module with many are enough.
+_KEEP_MEMORIES = 8
+# A module with so many cells of its own, yet less than half of the design, is kept for the sake of parts that are about
+# equal in size; its boundary is small against it.
+_KEEP_OWN_CELLS = 500
+
+# Yosys takes some ten seconds for nothing: what is smaller is not cut further.
+_PART_LINES = 10_000
 
 
 class SynthesisError(RuntimeError):
@@ -90,7 +98,8 @@ def synthesize(
     """Synthesise a component, or RTLIL text, and measure it.
 
     Equal modules are merged first; large repeated ones are synthesised once and counted as often as they occur, so a
-    constant on a port of such a module is not propagated into it.
+    constant on a port of such a module is not propagated into it. A large design is cut at those and at a few other
+    large modules, for as many processes of Yosys as there are processors.
 
     Parameters
     ----------
@@ -115,25 +124,32 @@ def synthesize(
 
 
 def _kept(design: Design) -> set[str]:
+    """Return the modules that are not flattened; the same on every machine, since figures depend on it a little."""
     counts, sizes = design.instance_counts(), design.sizes()
     parents: dict[str, int] = {}
     for module in design.modules.values():
         for cell in module.instances:
             parents[cell.kind] = max(parents.get(cell.kind, 0), counts[module.name])
-    return {name for name, above in parents.items()
-            if counts[name] > above and counts[name] >= _KEEP_COPIES and sizes[name] >= _KEEP_CELLS}
+
+    def is_kept(name: str) -> bool:
+        module = design.modules[name]
+        repeated = counts[name] > parents[name]
+        return (
+            repeated and counts[name] >= _KEEP_COPIES and sizes[name] >= _KEEP_CELLS
+            or repeated and sum(line.startswith("  memory ") for line in module.lines) >= _KEEP_MEMORIES
+            or module.primitives >= _KEEP_OWN_CELLS and 2 * sizes[name] < sizes[design.top]
+        )
+
+    return {name for name in parents if is_kept(name)}
 
 
 def _synthesize_parts(design: Design, kept: set[str], family: str) -> dict[str, dict[str, Any]]:
-    """Run Yosys on parts of the design at the same time; return the mapped modules of all."""
-    parts = partition(design, kept, _processors())
+    """Run Yosys on parts of the design, one on each processor; return the mapped modules of all."""
+    lines = sum(len(module.lines) for module in design.modules.values())
+    parts = partition(design, kept, min(os.cpu_count() or 1, lines // _PART_LINES))
     with ThreadPoolExecutor(len(parts)) as pool:
-        netlists = pool.map(lambda part: _run_yosys(part, family), parts)
+        netlists = list(pool.map(lambda part: _run_yosys(part, family), parts))
     return {name: module for netlist in netlists for name, module in netlist.items()}
-
-
-def _processors() -> int:
-    return os.cpu_count() or 1
 
 
 def _run_yosys(design: Design, family: str) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eftrain_hdl.runtime.verilator import MEMORY_MODELS, MemoryModel, memory_model
+from eftrain_hdl.planner.dram import MEMORY_MODELS, MemoryModel, memory_model
+from eftrain_hdl.runtime.verilator.memory import memory_config
 
 CSRC = Path(__file__).parents[2] / "eftrain_hdl" / "runtime" / "verilator" / "csrc"
 CLOCK_MHZ = 300
@@ -62,7 +63,8 @@ def measure(library):
     def run(model: MemoryModel, ports, burst, *, reads=False, writes=False, scattered=False, clock=CLOCK_MHZ,
             data_width=128, cycles=12_000):
         wired = (*ports, *(hp for hp in range(4) if hp not in ports))
-        config = model.with_(hp=wired).config(
+        config = memory_config(
+            model.with_(hp=wired),
             dram_bytes=1 << 30, clock_mhz=clock, ports=len(ports), data_width=data_width)
         read, write = ctypes.c_uint64(), ctypes.c_uint64()
         error = ctypes.create_string_buffer(200)
@@ -182,4 +184,4 @@ def test_parameters_are_checked(change, message):
 def test_connection_is_checked(change, message):
     good = {"dram_bytes": 1 << 20, "clock_mhz": 300, "ports": 1, "data_width": 128}
     with pytest.raises(ValueError, match=message):
-        memory_model("zcu102").config(**{**good, **change})
+        memory_config(memory_model("zcu102"), **{**good, **change})

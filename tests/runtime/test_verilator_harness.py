@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 
-from eftrain_hdl.runtime.verilator import BusError, ProtocolError, ToolError, VerilatedModel, build_model, memory_model
+from eftrain_hdl.planner.dram import memory_model
+from eftrain_hdl.runtime.verilator import BusError, ProtocolError, ToolError, VerilatedModel, build_model
 from tests.runtime.copy_engine import BUSY, DONE, DROP_ARVALID, EARLY_WLAST, ERROR, IDENTITY, REGISTERS, CopyEngine
 
 PORTS, WIDTH = 2, 128

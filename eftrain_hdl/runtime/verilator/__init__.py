@@ -1,18 +1,14 @@
 """The RTL in Verilator: builds a shared library from Verilog and runs it behind a model of the board's DRAM."""
 
 from .build import build_model, cache_directory
-from .memory import MEMORY_MODELS, MemoryModel, memory_model
 from .model import BusError, ProtocolError, VerilatedModel
 from .tools import ToolError
 
 __all__ = [
-    "MEMORY_MODELS",
     "BusError",
-    "MemoryModel",
     "ProtocolError",
     "ToolError",
     "VerilatedModel",
     "build_model",
     "cache_directory",
-    "memory_model",
 ]

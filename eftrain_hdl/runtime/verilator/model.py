@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .memory import PORT_STATISTICS, Config, MemoryModel, PortStats
+from eftrain_hdl.planner.dram import MemoryModel
+
+from .memory import PORT_STATISTICS, Config, PortStats, memory_config
 
 __all__ = ["BusError", "ProtocolError", "VerilatedModel"]
 
@@ -76,7 +78,9 @@ class VerilatedModel:
     def __init__(
         self, library: Path, *, ports: int, data_width: int, memory: MemoryModel, dram_bytes: int, clock_mhz: float
     ) -> None:
-        config = memory.config(dram_bytes=dram_bytes, clock_mhz=clock_mhz, ports=ports, data_width=data_width)
+        config = memory_config(
+            memory, dram_bytes=dram_bytes, clock_mhz=clock_mhz, ports=ports, data_width=data_width
+        )
         self._library = ctypes.CDLL(str(library))
         for function in _FUNCTIONS:
             entry = getattr(self._library, function.name)

@@ -12,8 +12,8 @@ import numpy as np
 
 import eftrain_hdl as ef
 from benchmarks.eftrain_model import Conv, bp_cycles, fp_cycles, wu_cycles
+from eftrain_hdl.graph.work import step_macs
 from eftrain_hdl.runtime.sim import SimDevice
-from eftrain_hdl.runtime.work import step_macs
 
 __all__ = ["CONFIG", "measure"]
 

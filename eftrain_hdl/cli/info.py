@@ -79,7 +79,7 @@ def _catalogue(options: argparse.Namespace) -> int:
 def _describe(options: argparse.Namespace) -> int:
     from eftrain_hdl.compiler import compile_model
     from eftrain_hdl.graph import SGD, CrossEntropyLoss
-    from eftrain_hdl.runtime.work import step_macs
+    from eftrain_hdl.graph.work import step_macs
 
     model = build_model(options.model, options.input_shape, options.classes)
     config = config_from(options)

@@ -11,7 +11,7 @@ from eftrain_hdl.cli.common import table
 from eftrain_hdl.cli.learners import Step
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Sequential
-from eftrain_hdl.runtime.work import step_macs
+from eftrain_hdl.graph.work import step_macs
 
 __all__ = ["PHASES", "PhaseCycles", "Report"]
 
@@ -33,7 +33,7 @@ class PhaseCycles:
 class Report:
     """A training run.
 
-    ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.runtime.work.step_macs`) over cycles times
+    ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.graph.work.step_macs`) over cycles times
     rows times lanes. Cycles are those between the start of a program and its END; the host's share of a step is not in
     them.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -77,6 +78,9 @@ class Backward(Phase):
         self.before, self.values, self.index = before, values, index
         self.rows, self.columns = stage.input_rows, stage.input_columns
         self.tile_words = self.kernel_h * self.kernel_w * self.layout.input_lanes
+
+    def _shape(self) -> tuple[Any, ...]:
+        return self.stage.shape, self.before and self.before.shape
 
     def _work(self, tiling: Tiling) -> Work:
         config = self.config

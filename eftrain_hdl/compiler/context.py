@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import Any
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode, Unit
@@ -47,8 +48,8 @@ class Context:
     config: Config
     batch: int
     sampled: bool = False
-    tilings: dict[str, Tiling] = field(default_factory=dict)
-    """What was chosen, by stage and phase; programs of one compilation share it."""
+    tilings: dict[tuple[Any, ...], Tiling] = field(default_factory=dict)
+    """What was chosen, by the shape of the phase; programs of one compilation share it."""
     builder: ProgramBuilder = field(default_factory=ProgramBuilder)
     gaps: dict[int, Gap] = field(default_factory=dict)
     """What is left out, by number of the phase."""

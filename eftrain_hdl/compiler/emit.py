@@ -95,6 +95,8 @@ class ProgramBuilder:
         self._spare: dict[tuple[Unit, Unit], int] = {}
         self._accesses: dict[str, dict[tuple[Unit, bool], dict[tuple[int, int], int]]] = {}
         self._phase_start = 0
+        self.ends: list[Marks] = []
+        """Where each phase ends."""
 
     def emit(
         self, opcode: Opcode, values: Mapping[str, int], reads: Iterable[Region] = (), writes: Iterable[Region] = ()
@@ -180,6 +182,7 @@ class ProgramBuilder:
             return
         self._by_unit[Unit.STORE_0][-1].values["stamp"] = 1
         self.labels.append((layer, phase))
+        self.ends.append(self.marks())
         self._phase_start = len(self._ops)
         for space, accesses in self._accesses.items():
             if space not in _CHIP:

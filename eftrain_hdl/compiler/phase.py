@@ -19,7 +19,7 @@ from .tiling import Need, Tiling, choose
 
 __all__ = ["Phase", "Sample", "Work"]
 
-_PROBE, _MOST_PROBE = 240, 720
+_PROBE, _MOST_PROBE = 200, 400
 """Instructions after which a sampled phase is cut short when two rounds of its inner loop are over, and in any case."""
 
 
@@ -75,11 +75,16 @@ class Phase(ABC):
         """The phase, cut."""
 
     def emit(self) -> None:
-        """Choose tiles, unless another program of the same compilation did, and emit the phase."""
-        name = f"{self.stage.name}: {self.what}"
-        if name not in self.context.tilings:
-            self.context.tilings[name] = choose(self.config, name, self._candidates(), self.cycles, self.halvings)
-        self._emit(self.context.tilings[name])
+        """Choose tiles, unless that was done for equal work of the same compilation, and emit the phase."""
+        key, tilings = (self.label, *self._shape()), self.context.tilings
+        if key not in tilings:
+            name = f"{self.stage.name}: {self.what}"
+            tilings[key] = choose(self.config, name, self._candidates(), self.cycles, self.halvings)
+        self._emit(tilings[key])
+
+    def _shape(self) -> tuple[Any, ...]:
+        """Equal for phases that are equal work."""
+        return (self.stage.shape,)
 
     def cycles(self, tiling: Tiling) -> float | None:
         """What the timing model says of a tiling; None if it cannot be emitted."""

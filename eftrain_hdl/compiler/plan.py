@@ -102,10 +102,13 @@ class Plan:
         return values
 
 
-class _Compiler:
+class Compilation:
+    """A compilation under way; ``sampled`` if only its timing is of interest."""
+
     def __init__(
-        self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int
-    ):
+        self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int,
+        sampled: bool = False,
+    ):  # fmt: skip
         if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
             raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
         loss.classes(model)
@@ -114,7 +117,8 @@ class _Compiler:
         self.memory = Memory(base)
         self.plan = Plan(model, config, batch, optimizer, base, self.stages, tensors=self.memory.tensors)
         self.first = first_trainable(self.stages)
-        self.tilings: dict[str, Tiling] = {}
+        self.sampled = sampled
+        self.tilings: dict[tuple[Any, ...], Tiling] = {}
         self._place_tensors()
 
     def _map(self, shape: Map, dtype: Any = np.float32) -> MapLayout:
@@ -152,19 +156,20 @@ class _Compiler:
         address = self.memory.place(4 * len(words))
         self.plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
 
-    def forward(self) -> None:
-        context = Context(self.config, self.batch, tilings=self.tilings)
+    def forward(self) -> Context:
+        """From inputs to logits."""
+        context = Context(self.config, self.batch, self.sampled, self.tilings)
         for k, stage in enumerate(self.stages):
             source, output, index = self.values[k], self.values[k + 1], self.indices[k]
             if stage.weights:
                 Forward(context, stage, source, self._tensor("weights", stage), output, index).emit()
             else:
                 forward_without_weights(context, stage, source, output, index)
-        self._finish("forward", context)
+        return context
 
-    def backward(self, name: str, fused: bool) -> None:
+    def backward(self, fused: bool) -> Context:
         """From the gradient of the logits down to the first weights, updated on the way or with gradients stored."""
-        context = Context(self.config, self.batch, tilings=self.tilings)
+        context = Context(self.config, self.batch, self.sampled, self.tilings)
         gradient, passed = self.gradient, False
         for k in range(len(self.stages) - 1, self.first - 1, -1):
             stage = self.stages[k]
@@ -186,15 +191,15 @@ class _Compiler:
                     self.values[k], self.indices[k - 1],
                 ).emit()  # fmt: skip
             Update(context, stage, self.values[k], here, self._parameters(stage), fused).emit()
-        self._finish(name, context)
+        return context
 
-    def update(self) -> None:
+    def update(self) -> Context:
         """The optimizer's step from stored gradients."""
-        context = Context(self.config, self.batch, tilings=self.tilings)
+        context = Context(self.config, self.batch, self.sampled, self.tilings)
         for stage in self.stages:
             if stage.weights:
                 update_from_gradient(context, stage, self._parameters(stage))
-        self._finish("update", context)
+        return context
 
     def _between(self, name: str, shape: Map) -> Tensor:
         return self.memory.tensors.get(name) or self.memory.tensor(name, self._map(shape))
@@ -204,10 +209,11 @@ class _Compiler:
         return Parameters(self._tensor("weights", stage), self._tensor("gradient", stage), velocity)
 
     def run(self) -> Plan:
-        self.forward()
-        self.backward("backward_update", fused=True)
-        self.backward("backward", fused=False)
-        self.update()
+        """All programs."""
+        self._finish("forward", self.forward())
+        self._finish("backward_update", self.backward(fused=True))
+        self._finish("backward", self.backward(fused=False))
+        self._finish("update", self.update())
         self.plan.memory_bytes = self.memory.end - self.memory.base
         return self.plan
 
@@ -220,4 +226,4 @@ def compile_model(
     Addresses start at ``memory_base``, a multiple of 4096. Raises CompileError if something does not fit, naming the
     layer, and GraphError if the model does not end in a feature vector.
     """
-    return _Compiler(model, config, batch, loss, optimizer, memory_base).run()
+    return Compilation(model, config, batch, loss, optimizer, memory_base).run()

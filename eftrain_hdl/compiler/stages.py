@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, Node, ReLU, Sequential
@@ -55,6 +55,11 @@ class Stage:
     gated: bool = False
     masked: bool = False
     planar: bool = False
+
+    @property
+    def shape(self) -> str:
+        """All but the layers: stages of equal shape are equal work."""
+        return repr({field.name: getattr(self, field.name) for field in fields(self) if field.name != "nodes"})
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
 
@@ -76,6 +77,9 @@ class Update(Phase):
         self.source, self.gradient, self.parameters, self.fused = source, gradient, parameters, fused
         self.columns = stage.result_map[2]
         self.tile_words = self.kernel_h * self.layout.tap_columns * self.layout.input_lanes
+
+    def _shape(self) -> tuple[Any, ...]:
+        return self.stage.shape, self.parameters.velocity is None
 
     def _work(self, tiling: Tiling) -> Work:
         config, layout = self.config, self.layout

@@ -16,8 +16,9 @@ from math import ceil, prod
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
-__all__ = ["DEFAULT_PORTS", "PortTiming", "Timeline", "simulate_timing"]
+__all__ = ["Timeline", "demand", "simulate_timing"]
 
 _QUEUE = 8
 """Instructions that a queue holds besides the one being assembled."""
@@ -37,31 +38,6 @@ _PREPARE = 8
 _STORE_BUFFER = 1024
 _VECTOR_START, _VECTOR_END = 10, 28
 _BURST_CYCLES = 2
-
-
-@dataclass(frozen=True)
-class PortTiming:
-    """What the ports and the memory behind them do, in cycles of the accelerator's clock.
-
-    Attributes
-    ----------
-    read_latency, write_latency : float
-        From an address to its first beat, and from the last beat to its response.
-    read_rate, write_rate : float
-        Beats per cycle of one port.
-    burst_beats : int
-        Longest burst.
-    """
-
-    read_latency: float = 34
-    write_latency: float = 24
-    read_rate: float = 1.0
-    write_rate: float = 1.0
-    burst_beats: int = 8
-
-
-DEFAULT_PORTS = PortTiming()
-"""Ports that deliver a beat a cycle: what the compiler plans for, whatever memory the program meets."""
 
 
 @dataclass
@@ -311,16 +287,12 @@ class _Model:
             extra, self._fetched = self._fetched, 0.0
         begun = self.now
         first = begun + _REQUEST + self.ports.read_latency
-        flow.add(first, _port_cycles(instruction, self.ports) + extra, lambda: self._posted(number, begun))
+        flow.add(first, _transfer_cycles(instruction, self.ports) + extra, lambda: self._posted(number, begun))
         self._accepted(unit)
 
     def _compute(self, number: int) -> None:
         instruction, config = self.program[number], self.config
-        vectors = prod(instruction[f"s{k}_count"] for k in range(4)) + instruction["ones"]
-        blocks = prod(instruction[f"b{k}_count"] for k in range(4))
-        by_block = instruction["lanes_per_block"]
-        least = max(config.rows, config.lanes + 4 if by_block else 0, self.array.recurrence)
-        period = max(vectors, least)
+        blocks, period, vectors = _array_cycles(instruction, config)
         # The sequencer takes an instruction when the last block of the one before has begun.
         taken = max(self.now, self._block_start)
         prepared = taken + _PREPARE + max(config.rows, config.lanes)
@@ -372,11 +344,32 @@ class _Model:
     }  # fmt: skip
 
 
-def _port_cycles(instruction: Instruction, ports: PortTiming) -> float:
-    """Cycles of a port that a transfer takes: its beats, or more if its runs are short."""
+def _transfer_cycles(instruction: Instruction, ports: PortTiming) -> float:
+    """Cycles of a port at full rate that a transfer takes: its beats, or more if its runs are short."""
     runs = instruction["count1"] * instruction["count2"] * instruction["count3"]
     run = instruction["run"]
     return max(runs * run, runs * ceil(run / ports.burst_beats) * _BURST_CYCLES)
+
+
+def _array_cycles(instruction: Instruction, config: Config) -> tuple[int, int, int]:
+    """Blocks, cycles from block to block, and vectors of a block."""
+    vectors = prod(instruction[f"s{k}_count"] for k in range(4)) + instruction["ones"]
+    blocks = prod(instruction[f"b{k}_count"] for k in range(4))
+    least = max(config.rows, config.lanes + 4 if instruction["lanes_per_block"] else 0, _array(config).recurrence)
+    return blocks, max(vectors, least), vectors
+
+
+def demand(instruction: Instruction, config: Config, ports: PortTiming = DEFAULT_PORTS) -> float:
+    """Cycles for which an instruction needs its unit, if nothing holds it up."""
+    match instruction.opcode:
+        case Opcode.COMPUTE:
+            blocks, period, _ = _array_cycles(instruction, config)
+            return blocks * period
+        case Opcode.VECTOR:
+            return prod(instruction[f"n{k}_count"] for k in range(VECTOR_LEVELS))
+        case Opcode.LOAD_X | Opcode.LOAD_A | Opcode.STORE_0 | Opcode.STORE_1:
+            return _transfer_cycles(instruction, ports)
+    return 0
 
 
 def simulate_timing(program: Sequence[Instruction], config: Config, ports: PortTiming = DEFAULT_PORTS) -> Timeline:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from eftrain_hdl.graph import Conv2d, Linear, Sequential
+from .layers import Conv2d, Linear
+from .sequential import Sequential
 
 __all__ = ["step_macs"]
 

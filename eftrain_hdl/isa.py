@@ -366,10 +366,10 @@ def disassemble(words: np.ndarray) -> list[Instruction]:
 
 
 def steps(counts: Sequence[int], stride: Sequence[int]) -> list[int]:
-    """Steps of a nest from its strides, level 0 first."""
+    """Steps of a nest from its strides, level 0 first; the outermost level needs no count."""
     out: list[int] = []
     passed = 0
-    for count, value in zip(counts, stride, strict=True):
+    for count, value in zip([*counts, 1], stride, strict=False):
         out.append(value - passed)
         passed += (count - 1) * value
     return out
@@ -379,7 +379,7 @@ def strides(counts: Sequence[int], step: Sequence[int]) -> list[int]:
     """Strides of a nest from its steps: the inverse of :func:`steps`."""
     out: list[int] = []
     passed = 0
-    for count, value in zip(counts, step, strict=True):
+    for count, value in zip([*counts, 1], step, strict=False):
         out.append(value + passed)
         passed += (count - 1) * out[-1]
     return out

@@ -47,7 +47,8 @@ async def identity(dut) -> None:
         ("CAPABILITY_FORMAT", "exponent"): 8, ("CAPABILITY_FORMAT", "mantissa"): 23,
         ("CAPABILITY_PORTS", "count"): CONFIG.ports, ("CAPABILITY_PORTS", "data_width"): CONFIG.data_width,
         ("CAPABILITY_PORTS", "address_width"): CONFIG.address_width, ("CAPABILITY_STREAMING", "value"): 64,
-        ("CAPABILITY_STATIONARY", "value"): 64, ("CAPABILITY_ACCUMULATOR", "value"): CONFIG.accumulator_depth,
+        ("CAPABILITY_STATIONARY", "value"): 64, ("CAPABILITY_ACCUMULATOR", "depth"): CONFIG.accumulator_depth,
+        ("CAPABILITY_ACCUMULATOR", "banks"): CONFIG.accumulator_banks,
         ("CAPABILITY_OPERAND", "value"): 128,
     }
     for (register, field), value in expected.items():

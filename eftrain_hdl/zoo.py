@@ -47,22 +47,83 @@ def shallow(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
     )
 
 
-def cifar_1x(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
-    """EF-Train's '1X' network for CIFAR-10: 16C3-16C3-P-32C3-32C3-P-64C3-64C3-P-FC, ReLU after each convolution.
+def _cifar(name: str, width: int) -> Callable[[Shape, int], Sequential]:
+    filters = tuple(16 * width * factor for factor in (1, 2, 4))
 
-    Takes any (channels, height, width) from 8x8 up; GraphError below.
+    def build(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
+        channels, height, columns = _map_input(name, input_shape, 8)
+        layers: list[Layer] = []
+        for count in filters:
+            layers += [Conv2d(channels, count, 3, padding=1), ReLU(), Conv2d(count, count, 3, padding=1), ReLU()]
+            layers.append(MaxPool2d(2))
+            channels = count
+        layers += [Flatten(), Linear(channels * (height // 8) * (columns // 8), classes)]
+        return Sequential(*layers, input_shape=input_shape)
+
+    build.__doc__ = f"""EF-Train's '{name.upper()}' network for CIFAR-10, ReLU after each convolution:
+
+    {"-P-".join(f"{count}C3-{count}C3" for count in filters)}-P-FC. Takes any (channels, height, width) from 8x8 up;
+    GraphError below.
     """
-    channels, height, width = _map_input("1x", input_shape, 8)
+    return build
+
+
+def lenet10(input_shape: Shape = (1, 28, 28), classes: int = 10) -> Sequential:
+    """LeNet-5 with ReLU and max pooling: 6C5-P-16C5-P-120-84-10. Takes any map from 12x12 up; GraphError below."""
+    channels, height, width = _map_input("lenet10", input_shape, 12)
+    rows, columns = ((size // 2 - 4) // 2 for size in (height, width))
+    return Sequential(
+        Conv2d(channels, 6, 5, padding=2), ReLU(), MaxPool2d(2),
+        Conv2d(6, 16, 5), ReLU(), MaxPool2d(2),
+        Flatten(), Linear(16 * rows * columns, 120), ReLU(), Linear(120, 84), ReLU(), Linear(84, classes),
+        input_shape=input_shape,
+    )  # fmt: skip
+
+
+def alexnet(input_shape: Shape = (3, 227, 227), classes: int = 1000) -> Sequential:
+    """AlexNet without groups, local response normalisation and dropout: 96C11/4-P-256C5-P-384C3-384C3-256C3-P, 3 linear.
+
+    Takes any map from 67x67 up; GraphError below.
+    """
+    channels, height, width = _map_input("alexnet", input_shape, 67)
+    features: list[Layer] = [
+        Conv2d(channels, 96, 11, stride=4), ReLU(), MaxPool2d(3, 2),
+        Conv2d(96, 256, 5, padding=2), ReLU(), MaxPool2d(3, 2),
+        Conv2d(256, 384, 3, padding=1), ReLU(), Conv2d(384, 384, 3, padding=1), ReLU(),
+        Conv2d(384, 256, 3, padding=1), ReLU(), MaxPool2d(3, 2), Flatten(),
+    ]  # fmt: skip
+    (size,) = Sequential(*features, input_shape=(channels, height, width)).output_shape
+    head: list[Layer] = [Linear(size, 4096), ReLU(), Linear(4096, 4096), ReLU(), Linear(4096, classes)]
+    return Sequential(*features, *head, input_shape=input_shape)
+
+
+def vgg16(input_shape: Shape = (3, 224, 224), classes: int = 1000) -> Sequential:
+    """VGG-16 without batch norm and dropout: 13 3x3 convolutions in five blocks, 3 linear layers.
+
+    Takes any map from 32x32 up; GraphError below.
+    """
+    channels, height, width = _map_input("vgg16", input_shape, 32)
     layers: list[Layer] = []
-    for filters in (16, 32, 64):
-        layers += [Conv2d(channels, filters, 3, padding=1), ReLU(), Conv2d(filters, filters, 3, padding=1), ReLU()]
+    for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        for _ in range(count):
+            layers += [Conv2d(channels, filters, 3, padding=1), ReLU()]
+            channels = filters
         layers.append(MaxPool2d(2))
-        channels = filters
-    layers += [Flatten(), Linear(channels * (height // 8) * (width // 8), classes)]
+    layers += [Flatten(), Linear(channels * (height // 32) * (width // 32), 4096), ReLU()]
+    layers += [Linear(4096, 4096), ReLU(), Linear(4096, classes)]
     return Sequential(*layers, input_shape=input_shape)
 
 
-models: dict[str, Callable[[Shape, int], Sequential]] = {"shallow": shallow, "lenet": lenet, "1x": cifar_1x}
+models: dict[str, Callable[[Shape, int], Sequential]] = {
+    "shallow": shallow,
+    "lenet": lenet,
+    "lenet10": lenet10,
+    "1x": _cifar("1x", 1),
+    "2x": _cifar("2x", 2),
+    "4x": _cifar("4x", 4),
+    "alexnet": alexnet,
+    "vgg16": vgg16,
+}
 
 
 def _map_input(name: str, input_shape: Shape, smallest: int) -> tuple[int, int, int]:

@@ -81,7 +81,7 @@ def lenet10(input_shape: Shape = (1, 28, 28), classes: int = 10) -> Sequential:
 
 
 def alexnet(input_shape: Shape = (3, 227, 227), classes: int = 1000) -> Sequential:
-    """AlexNet without groups, local response normalisation and dropout: 96C11/4-P-256C5-P-384C3-384C3-256C3-P, 3 linear.
+    """AlexNet without groups, normalisation and dropout: 96C11/4-P-256C5-P-384C3-384C3-256C3-P and 3 linear layers.
 
     Takes any map from 67x67 up; GraphError below.
     """

@@ -19,6 +19,8 @@ TURN_CYCLES = 212
 """From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
 LATENCY_CYCLES = 150
 """From the start of a phase until the array has the first of what it asked for."""
+GOOD = 0.002
+"""A tiling so close to what the array or a port needs in any case is good enough."""
 TRIED, MOST_TRIED = 8, 40
 """How many of the tilings that the estimate likes best the timing model judges, and how many in all before tapering."""
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
@@ -215,7 +217,9 @@ def choose(
     """
     estimates: list[tuple[int, Tiling]] = []
     least: dict[str, int] = {}
+    bound = inf
     for tiling, need in candidates:
+        bound = min(bound, _bound(config, need))
         for name in ("stream", "station", "words"):
             least[name] = min(least.get(name, getattr(need, name)), getattr(need, name))
         estimate = cycles(config, tiling, need)
@@ -223,7 +227,7 @@ def choose(
             estimates.append((estimate, tiling))
     if estimates:
         ranked = [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])]
-        return _Search(ranked, timing).run(what, halvings)
+        return _Search(ranked, timing, bound * (1 + GOOD)).run(what, halvings)
     limits = {
         "stream": ("streaming_depth", config.streaming_depth),
         "station": ("stationary_depth", config.stationary_depth),
@@ -237,18 +241,25 @@ def choose(
     raise CompileError(f"{what}: {'; '.join(missed) or 'no tile fits streaming, stationary and accumulators at once'}")
 
 
+def _bound(config: Config, need: Need) -> int:
+    """Cycles that a phase takes at least: of the array, of a port, of the vector unit."""
+    loads = need.stream_beats, need.station_beats + need.operand_beats
+    return max(need.mac, need.store_beats, max(loads) if config.ports > 2 else sum(loads))
+
+
 class _Search:
     """Looks for the quickest tiling: among those that the estimate likes best, then around the best of them."""
 
-    def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None]) -> None:
+    def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], good: float) -> None:
         self._tilings = tilings
+        self._good = good
         self._timing = timing
         self._known: dict[Tiling, float] = {}
         self.tiling = tilings[0]
 
     def attempt(self, tiling: Tiling) -> bool:
-        """Judge a tiling and keep it if it is the best so far; whether it is."""
-        if tiling in self._known:
+        """Judge a tiling, unless a good one is known, and keep it if it is the best so far; whether it is."""
+        if tiling in self._known or self._known.get(self.tiling, inf) <= self._good:
             return False
         cycles = self._timing(tiling)
         self._known[tiling] = inf if cycles is None else cycles

@@ -133,7 +133,8 @@ class CommandProcessor(wiring.Component):
         # Decode the word on offer.
         head = words.o.payload
         queue = Signal(len(QUEUES), reset_less=True)
-        barrier = Signal(reset_less=True)
+        waits = Signal(reset_less=True)
+        unknown = Signal(reset_less=True)
         end = Signal(reset_less=True)
         left = Signal(8, reset_less=True)
         wrong_length = Signal(reset_less=True)
@@ -197,7 +198,8 @@ class CommandProcessor(wiring.Component):
             with m.State("HEADER"):
                 m.d.sync += [
                     queue.eq(known[: len(QUEUES)]),
-                    barrier.eq(known[-2]),
+                    waits.eq(known[-2:].any()),
+                    unknown.eq(known == 0),
                     end.eq(known[-1]),
                     wrong_length.eq(head[8:16] != expected),
                     left.eq(head[8:16]),
@@ -209,11 +211,11 @@ class CommandProcessor(wiring.Component):
                 with m.Elif(words.exhausted):
                     fail(ErrorCode.BAD_LENGTH)
             with m.State("JUDGE"):
-                with m.If((queue == 0) & ~barrier & ~end):
+                with m.If(unknown):
                     fail(ErrorCode.BAD_OPCODE)
                 with m.Elif(wrong_length):
                     fail(ErrorCode.BAD_LENGTH)
-                with m.Elif(barrier | end):
+                with m.Elif(waits):
                     m.d.comb += words.o.ready.eq(1)
                     m.next = "MASKS"
                 with m.Else():
@@ -225,22 +227,22 @@ class CommandProcessor(wiring.Component):
                 for k in range(len(QUEUES)):
                     m.d.comb += self.queue[k].valid.eq(queue[k] & words.o.valid)
                 m.d.comb += words.o.ready.eq(selected_ready)
-                with m.If(taken):
+                with m.If(words.exhausted):
+                    fail(ErrorCode.BAD_LENGTH)
+                with m.Elif(taken):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 1):
                         m.d.sync += index.eq(index + 1)
                         m.next = "HEADER"
-                with m.Elif(words.exhausted):
-                    fail(ErrorCode.BAD_LENGTH)
             with m.State("MASKS"):
                 m.d.comb += words.o.ready.eq(1)
-                with m.If(taken):
+                with m.If(words.exhausted):
+                    fail(ErrorCode.BAD_LENGTH)
+                with m.Elif(taken):
                     with m.If(head != 0):
                         fail(ErrorCode.BAD_FIELD)
                     with m.Else():
                         m.next = "WAIT"
-                with m.Elif(words.exhausted):
-                    fail(ErrorCode.BAD_LENGTH)
             with m.State("WAIT"):
                 with m.If(self.idle & ~self.halt):
                     m.d.comb += passed.eq(1)

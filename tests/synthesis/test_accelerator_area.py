@@ -22,7 +22,7 @@ MOST_LEVELS = 8
 LC_PER_MAC = {"fp32": 200, "bf16": 110}
 DSP_PER_MAC = {"fp32": 2, "bf16": 1}
 ROWS = {f"row-{f.name}-16": Config(rows=16, lanes=16, operand=f) for f in (FP32, BF16)}
-ACCELERATORS = {"accelerator-4x4": Config(rows=4, lanes=4)}
+ACCELERATORS = {"accelerator-4x4": Config(rows=4, lanes=4), "accelerator-16x16": Config(rows=16, lanes=16, ports=3)}
 DESIGNS: dict[str, Callable[[], SynthesisResult]] = {
     **{name: lambda config=config: synthesize(MacRow(config)) for name, config in ROWS.items()},  # type: ignore[misc]
     **{name: lambda config=config: synthesize(generate_rtlil(config))  # type: ignore[misc]
@@ -47,10 +47,13 @@ def test_row(name: str) -> None:
     assert result.dsp <= DSP_PER_MAC[config.operand.name] * config.lanes
 
 
-@pytest.mark.parametrize("name", ACCELERATORS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.full] if "16x16" in name else []) for name in ACCELERATORS]
+)
 def test_accelerator(name: str) -> None:
     """The whole accelerator: no larger and no deeper than before."""
-    check(name)
+    result = check(name)
+    assert result.depth <= MOST_LEVELS, [str(path) for path in result.paths[:5]]
 
 
 if __name__ == "__main__":

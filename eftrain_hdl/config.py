@@ -42,7 +42,8 @@ class Config:
     streaming_depth, stationary_depth : int
         Lane vectors held by the streaming and the stationary buffer.
     accumulator_depth : int
-        Words of one accumulator bank.
+        Words of one accumulator bank; 0 takes 1024, times lanes / rows (up to 32768) where the array has fewer rows than
+        lanes: a channel tile then needs as many times the words.
     accumulator_banks : int
         Banks of each row, 2 or 4. One is summed up while others are drained; with 4, the array need not wait for the
         latency of a drain where both take equally long.
@@ -63,7 +64,7 @@ class Config:
     address_width: int = 40
     streaming_depth: int = 4096
     stationary_depth: int = 4096
-    accumulator_depth: int = 1024
+    accumulator_depth: int = 0
     accumulator_banks: int = 4
     operand_depth: int = 2048
     outstanding: int = 8
@@ -88,6 +89,8 @@ class Config:
             raise ConfigError(f"ports must be 1 to 4, not {self.ports}")
         if not 32 <= self.address_width <= 49:
             raise ConfigError(f"address_width must be 32 to 49, not {self.address_width}")
+        if self.accumulator_depth == 0:
+            object.__setattr__(self, "accumulator_depth", min(1 << 15, 1024 * max(1, self.lanes // self.rows)))
         for name, least, most in (
             ("streaming_depth", 64, 1 << 16),
             ("stationary_depth", 64, 1 << 16),

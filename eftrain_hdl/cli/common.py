@@ -7,6 +7,8 @@ import json
 import math
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
@@ -24,11 +26,13 @@ __all__ = [
     "CliError",
     "Output",
     "Parser",
+    "adapted_board_config",
     "add_config_options",
     "add_json_option",
     "at_least_one",
     "build_model",
     "config_from",
+    "input_shape",
     "progress_bar",
     "table",
 ]
@@ -114,12 +118,30 @@ def board_config(options: argparse.Namespace) -> Config:
     return boards.get(options.board).config
 
 
-def build_model(name: str, shape: tuple[int, ...] | None, classes: int) -> Sequential:
-    """A network of the zoo, for its own input shape if ``shape`` is None. CliError if there is none of that name."""
+def adapted_board_config(options: argparse.Namespace) -> Config:
+    """The configuration of ``--board``, if it was given, with what the other options change."""
+    given = given_config(options)
+    if options.board is None or not given:
+        return board_config(options)
+    plain = argparse.Namespace(**{**vars(options), **dict.fromkeys(given)})
+    return replace(board_config(plain), **given)
+
+
+def input_shape(text: str) -> tuple[int, ...]:
+    """``C,H,W`` of ``--input-shape``."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected C,H,W such as 3,32,32, not {text!r}") from None
+
+
+def build_model(name: str, shape: tuple[int, ...] | None, classes: int | None) -> Sequential:
+    """A network of the zoo, with its own input shape or classes where None. CliError if there is none of that name."""
     if name not in models:
         raise CliError(f"unknown model {name!r}: choose from {', '.join(sorted(models))}")
-    build = models[name]
-    return build(classes=classes) if shape is None else build(shape, classes)  # type: ignore[call-arg]
+    own: dict[str, Any] = {"input_shape": shape, "classes": classes}
+    build: Callable[..., Sequential] = models[name]
+    return build(**{key: value for key, value in own.items() if value is not None})
 
 
 def add_json_option(parser: argparse._ActionsContainer) -> None:

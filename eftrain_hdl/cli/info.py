@@ -14,6 +14,7 @@ from eftrain_hdl.cli.common import (
     at_least_one,
     build_model,
     config_from,
+    input_shape,
     table,
 )
 
@@ -37,20 +38,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--model", metavar="NAME", help="a model of the zoo")
     parser.add_argument(
-        "--input-shape", type=_shape, metavar="C,H,W", help="shape of one sample (default: the model's own)"
+        "--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample (default: the model's own)"
     )
     parser.add_argument("--classes", type=at_least_one, default=10, metavar="N", help="outputs (default 10)")
     parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected C,H,W such as 3,32,32, not {text!r}") from None
 
 
 def run(options: argparse.Namespace) -> int:

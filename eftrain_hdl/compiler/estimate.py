@@ -103,17 +103,23 @@ def estimate_step(
     for context in (work.forward(), work.backward(fused=True)):
         program = context.builder.finish()
         cycles = context.cycles(simulate_timing(program, config, ports))
-        for number, (layer, phase) in enumerate(context.builder.labels):
-            phases.append(_phase(context, program, number, cycles[number], macs.pop((layer, phase), 0), ports))
+        for label in dict.fromkeys(context.builder.labels):
+            phases.append(_phase(context, program, label, cycles, macs.get(label, 0), ports))
     return Estimate(config, batch, phases, work.memory.end)
 
 
 def _phase(
-    context: Context, program: Sequence[Instruction], number: int, cycles: float, macs: int, ports: PortTiming
-) -> PhaseEstimate:
+    context: Context, program: Sequence[Instruction], label: tuple[int, str], all_cycles: Sequence[float], macs: int,
+    ports: PortTiming,
+) -> PhaseEstimate:  # fmt: skip
+    """A phase, which may have been emitted in several parts."""
     config = context.config
-    layer, phase = context.builder.labels[number]
-    needs = {unit: _needs(context, program, number, unit, ports) for unit in Unit if unit is not Unit.COMMAND}
+    numbers = [number for number, other in enumerate(context.builder.labels) if other == label]
+    cycles = sum(all_cycles[number] for number in numbers)
+    needs = {
+        unit: sum(_needs(context, program, number, unit, ports) for number in numbers)
+        for unit in Unit if unit is not Unit.COMMAND
+    }  # fmt: skip
     reads, writes = needs[Unit.LOAD_X] + needs[Unit.LOAD_A], needs[Unit.STORE_0] + needs[Unit.STORE_1]
     load = reads if config.ports < 3 else max(needs[Unit.LOAD_X], needs[Unit.LOAD_A])
     busy = {
@@ -123,7 +129,7 @@ def _phase(
         "vector": needs[Unit.VECTOR] / cycles,
     }
     return PhaseEstimate(
-        layer, phase, cycles, macs, busy, round(reads * config.beat_bytes), round(writes * config.beat_bytes)
+        *label, cycles, macs, busy, round(reads * config.beat_bytes), round(writes * config.beat_bytes)
     )
 
 

@@ -11,14 +11,14 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
-__all__ = ["Timeline", "demand", "simulate_timing"]
+__all__ = ["Timeline", "array_latency", "demand", "simulate_timing"]
 
 _QUEUE = 8
 """Instructions that a queue holds besides the one being assembled."""
@@ -56,19 +56,11 @@ class Timeline:
     spans: list[tuple[Unit, int, float, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Array:
-    """Latencies of the compute unit."""
-
-    latency: int
-    recurrence: int
-
-
-@cache
-def _array(config: Config) -> _Array:
+def array_latency(config: Config) -> tuple[int, int]:
+    """Cycles from the issue of a vector until its sums can be read, and between two that add into the same word."""
     levels = (config.lanes - 1).bit_length()
     stages = -(-levels // 2)
-    return _Array(27 + levels + 3 * stages + config.rows, 10)
+    return 27 + levels + 3 * stages + config.rows, 10
 
 
 class _Flow:
@@ -148,7 +140,7 @@ class _Model:
 
     def __init__(self, program: Sequence[Instruction], config: Config, ports: PortTiming) -> None:
         self.program, self.config, self.ports = program, config, ports
-        self.array = _array(config)
+        self.latency, self.recurrence = array_latency(config)
         self.now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
@@ -296,13 +288,13 @@ class _Model:
         # The sequencer takes an instruction when the last block of the one before has begun.
         taken = max(self.now, self._block_start)
         prepared = taken + _PREPARE + max(config.rows, config.lanes)
-        gap = 1 if instruction["chained"] else self.array.recurrence + 3
+        gap = 1 if instruction["chained"] else self.recurrence + 3
         start = max(prepared, self._stream_end + gap)
         self._block_start = start + (blocks - 1) * period
         end = self._block_start + vectors
         self._stream_end = end
         self.at(taken, lambda: self._accepted(Unit.COMPUTE))
-        self.at(end + self.array.latency, lambda: self._posted(number, start))
+        self.at(end + self.latency, lambda: self._posted(number, start))
 
     def _vector(self, number: int) -> None:
         instruction = self.program[number]
@@ -355,7 +347,7 @@ def _array_cycles(instruction: Instruction, config: Config) -> tuple[int, int, i
     """Blocks, cycles from block to block, and vectors of a block."""
     vectors = prod(instruction[f"s{k}_count"] for k in range(4)) + instruction["ones"]
     blocks = prod(instruction[f"b{k}_count"] for k in range(4))
-    least = max(config.rows, config.lanes + 4 if instruction["lanes_per_block"] else 0, _array(config).recurrence)
+    least = max(config.rows, config.lanes + 4 if instruction["lanes_per_block"] else 0, array_latency(config)[1])
     return blocks, max(vectors, least), vectors
 
 

@@ -29,7 +29,7 @@ def test_holds(harness: type[Generator | Read | Write]) -> None:
         (Generator, "window"),
         (Read, "outstanding"),
         (Read, "reservation"),
-        (Write, "outstanding"),
+        pytest.param(Write, "outstanding", marks=pytest.mark.full),
         (Write, "in_hand"),
     ],
 )

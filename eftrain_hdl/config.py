@@ -42,7 +42,7 @@ class Config:
     streaming_depth, stationary_depth : int
         Lane vectors held by the streaming and the stationary buffer.
     accumulator_depth : int
-        Words of one accumulator bank; 0 takes 1024, times lanes / rows (up to 32768) where the array has fewer rows than
+        Words of one accumulator bank; 0 takes 1024, times lanes / rows (up to 32768) where there are fewer rows than
         lanes: a channel tile then needs as many times the words.
     accumulator_banks : int
         Banks of each row, 2 or 4. One is summed up while others are drained; with 4, the array need not wait for the

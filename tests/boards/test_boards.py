@@ -8,7 +8,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 
 from eftrain_hdl import boards
 from eftrain_hdl.config import Config
-from eftrain_hdl.runtime.verilator import memory_model
+from eftrain_hdl.planner.dram import memory_model
 
 
 def test_names():

@@ -9,6 +9,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from eftrain_hdl import boards
 from eftrain_hdl.config import Config
 from eftrain_hdl.planner.dram import memory_model
+from eftrain_hdl.runtime.verilator.memory import memory_config
 
 
 def test_names():
@@ -36,8 +37,8 @@ def test_the_memory_model_agrees_with_the_ports(name):
     board = boards.get(name)
     model = memory_model(board.memory)
     assert model.hp[:board.config.ports] == board.hp
-    config = model.config(dram_bytes=board.dram_bytes, clock_mhz=board.clock_mhz, ports=board.config.ports,
-                          data_width=board.config.data_width)
+    config = memory_config(model, dram_bytes=board.dram_bytes, clock_mhz=board.clock_mhz, ports=board.config.ports,
+                           data_width=board.config.data_width)
     assert config.dram_bytes == board.dram_bytes
 
 

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.graph import Conv2d, CrossEntropyLoss, GraphError, MaxPool2d, ReLU
+from eftrain_hdl.graph.work import step_macs
 from eftrain_hdl.zoo import models
+
+SMALLEST = {"shallow": 2, "lenet": 4, "lenet10": 12, "1x": 8, "2x": 8, "4x": 8, "alexnet": 67, "vgg16": 32}
 
 
 @pytest.mark.parametrize("name", models)
-@pytest.mark.parametrize(("input_shape", "classes"), [((1, 8, 8), 10), ((3, 32, 32), 10), ((2, 9, 15), 3)])
-def test_every_model_takes_other_shapes_and_classes(name: str, input_shape: tuple[int, ...], classes: int) -> None:
+@pytest.mark.parametrize(("more", "classes"), [((1, 0, 0), 10), ((3, 24, 24), 10), ((2, 1, 7), 3)])
+def test_every_model_takes_other_shapes_and_classes(name: str, more: tuple[int, ...], classes: int) -> None:
+    input_shape = more[0], SMALLEST[name] + more[1], SMALLEST[name] + more[2]
     model = models[name](input_shape, classes)
     assert model.input_shape == input_shape
     assert CrossEntropyLoss().classes(model) == classes
@@ -30,7 +34,16 @@ def test_1x_is_the_network_of_the_paper() -> None:
     assert sum(np.prod(shape) for shape in model.parameter_shapes().values()) == 71856 + 10240 + 234
 
 
-@pytest.mark.parametrize(("name", "smallest"), [("shallow", 2), ("lenet", 4), ("1x", 8)])
+@pytest.mark.parametrize(("name", "gigaflop"), [("1x", 0.05845), ("alexnet", 6.249), ("vgg16", 91.91)])
+def test_work_of_a_step_is_what_is_published(name: str, gigaflop: float) -> None:
+    """Of one image, in EF-Train's model; that of AlexNet and VGG-16 without the linear layers."""
+    model = models[name]() if name != "1x" else models[name]((3, 32, 32), 10)  # type: ignore[call-arg]
+    counted = [node.index for node in model if name == "1x" or isinstance(node.layer, Conv2d)]
+    macs = sum(count for (layer, _), count in step_macs(model, 1).items() if layer in counted)
+    assert 2e-9 * macs == pytest.approx(gigaflop, rel=2e-4)
+
+
+@pytest.mark.parametrize(("name", "smallest"), SMALLEST.items())
 def test_inputs_too_small_for_the_pools_are_refused(name: str, smallest: int) -> None:
     assert models[name]((1, smallest, smallest), 2).output_shape == (2,)
     for input_shape in ((1, smallest, smallest - 1), (64,)):

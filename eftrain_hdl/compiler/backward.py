@@ -15,6 +15,7 @@ from .emit import Level, Region
 from .layouts import MapLayout
 from .memory import Tensor
 from .phase import Phase, Work
+from .sample import Sample
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot
 from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
@@ -86,9 +87,10 @@ class Backward(Phase):
         config = self.config
         groups, cut = spans(self.layout.input_tiles, tiling.group), self._tiles(tiling)
         places = in_order(cut, groups, tiling.tiles_outer)
+        pieces = -(-self.layout.output_tiles // tiling.reduce)
         return Work(
-            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce)),
-            Slots(config.stationary_depth, tiling.group * tiling.reduce * self.tile_words),
+            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce), pieces),
+            Slots(config.stationary_depth, tiling.group * tiling.reduce * self.tile_words, pieces),
             places,
             [tile.images * tile.rows * (group[1] - group[0]) for tile, group in places],
             len(groups) if tiling.tiles_outer else len(cut),
@@ -274,21 +276,21 @@ def backward_without_weights(
     ``values`` is the stage's output.
     """
     drains, count = context.drains, tiles(stage.output_map[0], context.config.lanes)
+    sample = Sample(context)
     if stage.pool is None:
         whole = Box(0, context.batch, 0, count, 0, stage.output_map[1])
         layout = output.layout
         assert isinstance(layout, MapLayout)
         view = (layout.tiles, layout.rows, layout.columns)
-        for step in drains.plain(
+        sample.run(drains.plain(
             whole, layout.columns, output, gradient, view=view, mask=values, what=f"{stage.name}: ReLU backward"
-        ):
-            step()
+        ))  # fmt: skip
     else:
         assert index is not None
         whole = Box(0, context.batch, 0, count, 0, pool_turns(stage))
         kernel, stride = stage.pool.kernel_size, stage.pool.stride
         for back_h in range(-(-kernel[0] // stride[0])):
             for back_w in range(-(-kernel[1] // stride[1])):
-                for step in drains.unpooled(stage, whole, output, index, gradient, (back_h, back_w)):
-                    step()
+                sample.run(drains.unpooled(stage, whole, output, index, gradient, (back_h, back_w)))
+    sample.end()
     context.end_phase(stage, "BP")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import (
@@ -86,11 +87,20 @@ def emit_compute(
     builder.emit(Opcode.COMPUTE, values, [*reads], [bank])
 
 
+_LEVEL_FIELDS = {
+    prefix: ([f"{prefix}{k}_count" for k in range(4)], [f"{prefix}{k}_acc" for k in range(4)]) for prefix in "bs"
+}
+
+
 def _levels(values: Mapping[str, int], prefix: str) -> list[tuple[int, int]]:
     """(count, stride) of accumulator words in the loops of a nest that do loop."""
-    counts = [values[f"{prefix}{k}_count"] for k in range(4)]
-    stride = strides(counts, [values.get(f"{prefix}{k}_acc", 0) for k in range(4)])
-    return [(count, step) for count, step in zip(counts, stride, strict=True) if count > 1]
+    counts, gains = _LEVEL_FIELDS[prefix]
+    return _strides(tuple(values[name] for name in counts), tuple(values.get(name, 0) for name in gains))
+
+
+@lru_cache(maxsize=4096)
+def _strides(counts: Sequence[int], step: Sequence[int]) -> list[tuple[int, int]]:
+    return [(count, stride) for count, stride in zip(counts, strides(counts, step), strict=True) if count > 1]
 
 
 def _chained(before: Mapping[str, int], after: Mapping[str, int]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
@@ -12,33 +11,13 @@ from eftrain_hdl.isa import Opcode, Unit
 from eftrain_hdl.planner.timing import Timeline
 
 from .drains import Drains
-from .emit import Marks, ProgramBuilder, Region, transfer
+from .emit import ProgramBuilder, Region, transfer
 from .layouts import WeightLayout
 from .memory import Tensor
+from .sample import Gap, Gaps
 from .stages import Stage
 from .tiling import Tiling
 from .vector import Transfer, VectorEmitter
-
-
-@dataclass(frozen=True)
-class Gap:
-    """What a sampled phase leaves out: ``ratio`` times what lies between two places of the program."""
-
-    first: Marks
-    last: Marks
-    ratio: float
-
-    def cycles(self, ends: Mapping[Unit, Sequence[float]]) -> float:
-        """Cycles of what is left out, from the ends of all instructions by unit.
-
-        The array may run ahead of the vector unit until all banks are full; so the slower one of both counts.
-        """
-        spent = 0.0
-        for unit in (Unit.COMPUTE, Unit.VECTOR):
-            first, last = self.first[unit], self.last[unit]
-            if last > first > 0:
-                spent = max(spent, ends[unit][last - 1] - ends[unit][first - 1])
-        return spent * self.ratio
 
 
 @dataclass
@@ -51,7 +30,7 @@ class Context:
     tilings: dict[tuple[Any, ...], Tiling] = field(default_factory=dict)
     """What was chosen, by the shape of the phase; programs of one compilation share it."""
     builder: ProgramBuilder = field(default_factory=ProgramBuilder)
-    gaps: dict[int, Gap] = field(default_factory=dict)
+    gaps: dict[int, Gaps] = field(default_factory=dict)
     """What is left out, by number of the phase."""
 
     def __post_init__(self) -> None:
@@ -69,9 +48,19 @@ class Context:
         ends: dict[Unit, list[float]] = {unit: [] for unit in Unit}
         for unit, _, _, end in timeline.spans:
             ends[unit].append(end)
+
+        def spent(gap: Gap, whole: bool) -> float:
+            # The array may run ahead of the vector unit until all banks are full: the slower one of both counts.
+            times = []
+            for unit in (Unit.COMPUTE, Unit.VECTOR) if whole else (Unit.COMPUTE,):
+                first, last = gap.first[unit], gap.last[unit]
+                if last > first > 0:
+                    times.append(ends[unit][last - 1] - ends[unit][first - 1])
+            return max(times, default=0.0)
+
         phases = list(timeline.phases)
-        for number, gap in self.gaps.items():
-            phases[number] += gap.cycles(ends)
+        for number, gaps in self.gaps.items():
+            phases[number] += gaps.total(spent)
         return phases
 
     def load(self, opcode: Opcode, source: Transfer, chip: dict[str, int], region: Region) -> None:

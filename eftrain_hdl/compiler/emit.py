@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = ["Level", "Marks", "ProgramBuilder", "Region", "TooManyLevels", "nest"
 
 Level = tuple[int, Mapping[str, int]]
 """A loop: its count, and what each quantity gains per iteration."""
+_Gain = tuple[tuple[str, int], ...]
 
 
 Marks = dict[Unit, int]
@@ -137,17 +139,17 @@ class ProgramBuilder:
         needs: dict[Unit, int] = {}
         todo = [(region, False) for region in reads] + [(region, True) for region in writes]
         for region, writing in todo:
+            first, end = region.start, region.stop
             for (who, wrote), seen in self._accesses.get(region.space, {}).items():
                 if who is unit or not (writing or wrote):
                     continue
-                covered = []
-                for (start, stop), other in seen.items():
-                    if stop > region.start and start < region.stop:
-                        needs[who] = max(needs.get(who, -1), other)
-                        if writing and start >= region.start and stop <= region.stop:
-                            covered.append((start, stop))
-                for key in covered:
-                    del seen[key]
+                met = [key for key in seen if key[1] > first and key[0] < end]
+                if met:
+                    needs[who] = max(needs.get(who, -1), *map(seen.__getitem__, met))
+                if writing:
+                    for key in met:
+                        if key[0] >= first and key[1] <= end:
+                            del seen[key]
         for region, writing in todo:
             seen = self._accesses.setdefault(region.space, {}).setdefault((unit, writing), {})
             seen[region.start, region.stop] = number
@@ -243,7 +245,16 @@ def nest(
 
     The first ``keep`` loops become levels of their own whatever their count.
     """
-    merged = _merge_levels(levels, keep)
+    key = tuple((count, tuple(gain.items())) for count, gain in levels)
+    return dict(_nest(prefix, limit, tuple(quantities), key, keep))
+
+
+@lru_cache(maxsize=4096)
+def _nest(
+    prefix: str, limit: int, quantities: Sequence[tuple[str, int]], key: Sequence[tuple[int, _Gain]], keep: int
+) -> Mapping[str, int]:
+    """`nest` of what can be looked up: a phase has few different nests and many instructions."""
+    merged = _merge_levels([(count, dict(gain)) for count, gain in key], keep)
     if len(merged) > limit or any(count >= 1 << 16 for count, _ in merged):
         raise TooManyLevels
     merged += [(1, {})] * (limit - len(merged))

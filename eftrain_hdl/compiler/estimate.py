@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential
@@ -14,6 +15,7 @@ from eftrain_hdl.planner.timing import demand, simulate_timing
 
 from .context import Context
 from .plan import Compilation
+from .sample import Gap, Gaps
 
 __all__ = ["Estimate", "PhaseEstimate", "estimate_step"]
 
@@ -103,45 +105,50 @@ def estimate_step(
     for context in (work.forward(), work.backward(fused=True)):
         program = context.builder.finish()
         cycles = context.cycles(simulate_timing(program, config, ports))
+        needs = _needs(context, program, ports)
         for label in dict.fromkeys(context.builder.labels):
-            phases.append(_phase(context, program, label, cycles, macs.get(label, 0), ports))
+            numbers = [number for number, other in enumerate(context.builder.labels) if other == label]
+            need = {unit: sum(needs[number][unit] for number in numbers) for unit in Unit}
+            phases.append(_phase(config, label, sum(cycles[k] for k in numbers), need, macs.get(label, 0), ports))
     return Estimate(config, batch, phases, work.memory.end)
 
 
 def _phase(
-    context: Context, program: Sequence[Instruction], label: tuple[int, str], all_cycles: Sequence[float], macs: int,
-    ports: PortTiming,
-) -> PhaseEstimate:  # fmt: skip
-    """A phase, which may have been emitted in several parts."""
-    config = context.config
-    numbers = [number for number, other in enumerate(context.builder.labels) if other == label]
-    cycles = sum(all_cycles[number] for number in numbers)
-    needs = {
-        unit: sum(_needs(context, program, number, unit, ports) for number in numbers)
-        for unit in Unit if unit is not Unit.COMMAND
-    }  # fmt: skip
-    reads, writes = needs[Unit.LOAD_X] + needs[Unit.LOAD_A], needs[Unit.STORE_0] + needs[Unit.STORE_1]
-    load = reads if config.ports < 3 else max(needs[Unit.LOAD_X], needs[Unit.LOAD_A])
+    config: Config, label: tuple[int, str], cycles: float, need: Mapping[Unit, float], macs: int, ports: PortTiming
+) -> PhaseEstimate:
+    """A phase, whose units are needed for ``need`` cycles."""
+    reads, writes = need[Unit.LOAD_X] + need[Unit.LOAD_A], need[Unit.STORE_0] + need[Unit.STORE_1]
+    load = reads if config.ports < 3 else max(need[Unit.LOAD_X], need[Unit.LOAD_A])
     busy = {
-        "array": needs[Unit.COMPUTE] / cycles,
+        "array": need[Unit.COMPUTE] / cycles,
         "load": load / ports.read_rate / cycles,
         "store": writes / ports.write_rate / cycles,
-        "vector": needs[Unit.VECTOR] / cycles,
+        "vector": need[Unit.VECTOR] / cycles,
     }
     return PhaseEstimate(
         *label, cycles, macs, busy, round(reads * config.beat_bytes), round(writes * config.beat_bytes)
     )
 
 
-def _needs(
-    context: Context, program: Sequence[Instruction], number: int, unit: Unit, ports: PortTiming
-) -> float:
-    """Cycles of a unit's instructions in a phase, what sampling left out included."""
-    own = [demand(one, context.config, ports) for one in program if one.format.unit is unit]
-    ends = context.builder.ends
-    first = ends[number - 1][unit] if number else 0
-    total = sum(own[first : ends[number][unit]])
-    gap = context.gaps.get(number)
-    if gap is not None:
-        total += gap.ratio * sum(own[gap.first[unit] : gap.last[unit]])
-    return total
+def _needs(context: Context, program: Sequence[Instruction], ports: PortTiming) -> list[dict[Unit, float]]:
+    """By phase, the cycles of each unit's instructions, with those that sampling left out."""
+    sums = {unit: [0.0] for unit in Unit}
+    for instruction in program:
+        so_far = sums[instruction.format.unit]
+        so_far.append(so_far[-1] + demand(instruction, context.config, ports))
+
+    def between(unit: Unit, gap: Gap, whole: bool) -> float:
+        if not whole and unit not in (Unit.COMPUTE, Unit.LOAD_X, Unit.LOAD_A):
+            return 0.0  # drains are all there
+        return sums[unit][gap.last[unit]] - sums[unit][gap.first[unit]]
+
+    needs = []
+    starts = dict.fromkeys(Unit, 0)
+    for number, ends in enumerate(context.builder.ends):
+        gaps = context.gaps.get(number, Gaps())
+        needs.append({
+            unit: sums[unit][ends[unit]] - sums[unit][starts[unit]] + gaps.total(partial(between, unit))
+            for unit in Unit
+        })  # fmt: skip
+        starts = ends
+    return needs

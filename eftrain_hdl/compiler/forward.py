@@ -14,6 +14,7 @@ from .emit import Level
 from .layouts import MapLayout, PlanarLayout
 from .memory import Tensor
 from .phase import Phase, Work
+from .sample import Sample
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot
 from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
@@ -60,9 +61,10 @@ class Forward(Phase):
         config = self.config
         groups, cut = spans(self.layout.output_tiles, tiling.group), self._tiles(tiling)
         places = in_order(cut, groups, tiling.tiles_outer)
+        pieces = 1 if self.stage.planar else -(-self.layout.input_tiles // tiling.reduce)
         return Work(
-            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce)),
-            Slots(config.stationary_depth, self._station_size(tiling.group, tiling.reduce)),
+            Slots(config.streaming_depth, self._stream_size(tiling.images, tiling.rows, tiling.reduce), pieces),
+            Slots(config.stationary_depth, self._station_size(tiling.group, tiling.reduce), pieces),
             places,
             [tile.images * tile.rows * (group[1] - group[0]) for tile, group in places],
             len(groups) if tiling.tiles_outer else len(cut),
@@ -304,6 +306,7 @@ def forward_without_weights(
 ) -> None:
     """Forward phase of a ReLU or a pooling that stands alone."""
     whole = Box(0, context.batch, 0, tiles(stage.output_map[0], context.config.lanes), 0, stage.output_map[1])
-    for step in drain_forward(context, stage, whole, source, output, index, None):
-        step()
+    sample = Sample(context)
+    sample.run(drain_forward(context, stage, whole, source, output, index, None))
+    sample.end()
     context.end_phase(stage, "FP")

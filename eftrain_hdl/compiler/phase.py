@@ -10,17 +10,14 @@ from typing import Any, ClassVar
 
 from eftrain_hdl.planner.timing import simulate_timing
 
-from .context import Context, Gap
-from .emit import Marks
+from .context import Context
 from .errors import CompileError
+from .sample import Sample
 from .stages import Stage
 from .sweep import Slots, Sum, sweep
 from .tiling import Need, Tiling, choose
 
-__all__ = ["Phase", "Sample", "Work"]
-
-_PROBE, _MOST_PROBE = 200, 400
-"""Instructions after which a sampled phase is cut short when two rounds of its inner loop are over, and in any case."""
+__all__ = ["Phase", "Work"]
 
 
 @dataclass(frozen=True)
@@ -99,43 +96,8 @@ class Phase(ABC):
     def _emit(self, tiling: Tiling) -> None:
         work, sample = self._work(tiling), Sample(self.context)
         places = sample.take(work.places, work.weights, work.inner)
-        sweep(map(work.sum, places), work.streaming, work.stationary, self.context.banks)
+        sweep(map(work.sum, places), work.streaming, work.stationary, self.context.banks, sample.pieces)
         sample.end()
         self.context.end_phase(self.stage, self.label)
 
 
-class Sample:
-    """Leaves out the middle of a long phase, if the context says so, and notes how to make up for it."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._marks: list[Marks] = []
-        """Before each item."""
-        self._last = 0
-        self._first = 0
-        self._ratio = 0.0
-
-    def take(self, items: Sequence[Any], weights: Sequence[int], inner: int = 1) -> Iterator[Any]:
-        """The items, or the first and the last two of them; ``inner`` of them are a period."""
-        builder, count = self._context.builder, len(items)
-        start = builder.count()
-        k = 0
-        while k < count:
-            self._marks.append(builder.marks())
-            done = builder.count() - start
-            enough = done > (_PROBE if k >= 2 * inner else _MOST_PROBE)
-            if self._context.sampled and enough and not self._last and count - 2 > k > 3:
-                period = inner if 2 * inner <= k else 1
-                first = k - max(1, k // 3 // period) * period
-                self._ratio = sum(weights[k : count - 2]) / sum(weights[first:k])
-                self._last, self._first = k, first
-                k = count - 2
-            yield items[k]
-            k += 1
-
-    def end(self) -> None:
-        """Tell the context what was left out."""
-        if self._last:
-            self._context.gaps[len(self._context.builder.labels)] = Gap(
-                self._marks[self._first], self._marks[self._last], self._ratio
-            )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from .drains import Step
 from .emit import Region
 
-_MOST_SLOTS = 64
+_MOST_SLOTS, _ENOUGH_SLOTS = 64, 16
+"""Slots of a buffer that may keep all that a sum needs for the next one, and of one that cannot."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,14 @@ class Sum:
 
 
 class Slots:
-    """A buffer cut into equal slots, each of which holds what it got last until it is the least recently used."""
+    """A buffer cut into equal slots, each of which holds what it got last until it is the least recently used.
 
-    def __init__(self, depth: int, size: int) -> None:
-        self._free = [k * size for k in range(min(_MOST_SLOTS, depth // size))]
+    ``pieces`` is how many different ones a sum needs.
+    """
+
+    def __init__(self, depth: int, size: int, pieces: int) -> None:
+        self.count = min(_MOST_SLOTS if pieces <= _MOST_SLOTS else _ENOUGH_SLOTS, depth // size)
+        self._free = [k * size for k in range(self.count)]
         self._held: OrderedDict[Hashable, int] = OrderedDict()
 
     def get(self, key: Hashable, load: Callable[[int], None]) -> int:
@@ -58,20 +63,25 @@ def slot(space: str, address: int, size: int) -> Region:
     return Region(space, address, address + size)
 
 
-def sweep(sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: Iterator[int]) -> None:
+def sweep(
+    sums: Iterable[Sum], streaming: Slots, stationary: Slots, banks: Iterator[int],
+    take: Callable[[Sequence[Piece], int], Iterable[tuple[Piece, int]]],
+) -> None:  # fmt: skip
     """Emit sums in order, ``banks`` in turn, each drain interleaved with the pieces of the next sum.
 
-    Loads of operands would otherwise stand before loads that the array needs: one unit does both.
+    Loads of operands would otherwise stand before loads that the array needs: one unit does both. ``take(pieces,
+    slots)`` gives the pieces of a sum to emit, each with how many are left from it on.
     """
     waiting: list[Step] = []
     for total in sums:
         bank = next(banks)
-        pieces = list(total.pieces)
-        for k, piece in enumerate(pieces):
+        first = True
+        for piece, left in take(total.pieces, max(streaming.count, stationary.count)):
             stream = streaming.get(piece.stream, piece.load_stream)
             station = stationary.get(piece.station, piece.load_station)
-            piece.compute(stream, station, bank, k == 0)
-            for _ in range(-(-len(waiting) // (len(pieces) - k))):
+            piece.compute(stream, station, bank, first)
+            first = False
+            for _ in range(-(-len(waiting) // left)):
                 waiting.pop(0)()
         waiting = list(total.drain(bank))
     for step in waiting:

@@ -23,6 +23,10 @@ GOOD = 0.002
 """A tiling so close to what the array or a port needs in any case is good enough."""
 TRIED, MOST_TRIED = 8, 40
 """How many of the tilings that the estimate likes best the timing model judges, and how many in all before tapering."""
+LONG, PATIENCE = 1_000_000, 3
+"""Of a phase of so many cycles or more, the search ends after so many attempts in turn that were not better: latencies
+do not matter there.
+"""
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
 
@@ -227,7 +231,7 @@ def choose(
             estimates.append((estimate, tiling))
     if estimates:
         ranked = [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])]
-        return _Search(ranked, timing, bound * (1 + GOOD)).run(what, halvings)
+        return _Search(ranked, timing, bound).run(what, halvings)
     limits = {
         "stream": ("streaming_depth", config.streaming_depth),
         "station": ("stationary_depth", config.stationary_depth),
@@ -250,22 +254,26 @@ def _bound(config: Config, need: Need) -> int:
 class _Search:
     """Looks for the quickest tiling: among those that the estimate likes best, then around the best of them."""
 
-    def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], good: float) -> None:
+    def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], bound: float) -> None:
         self._tilings = tilings
-        self._good = good
+        self._good = bound * (1 + GOOD)
+        self._patience = PATIENCE if bound >= LONG else MOST_TRIED
+        self._failed = 0
         self._timing = timing
         self._known: dict[Tiling, float] = {}
         self.tiling = tilings[0]
 
     def attempt(self, tiling: Tiling) -> bool:
-        """Judge a tiling, unless a good one is known, and keep it if it is the best so far; whether it is."""
-        if tiling in self._known or self._known.get(self.tiling, inf) <= self._good:
+        """Judge a tiling, unless the best one is good enough, and keep it if it is better; whether it is."""
+        best = self._known.get(self.tiling, inf)
+        if tiling in self._known or best <= self._good or self._failed >= self._patience:
             return False
         cycles = self._timing(tiling)
         self._known[tiling] = inf if cycles is None else cycles
-        better = self._known[tiling] < self._known.get(self.tiling, inf)
+        better = self._known[tiling] < best
         if better:
             self.tiling = tiling
+        self._failed = 0 if better or best == inf else self._failed + 1
         return better
 
     def run(self, what: str, halvings: Sequence[int]) -> Tiling:

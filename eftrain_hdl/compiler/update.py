@@ -16,6 +16,7 @@ from .emit import Level
 from .layouts import PlanarLayout
 from .memory import Tensor
 from .phase import Phase, Work
+from .sample import Sample
 from .stages import Stage
 from .sweep import Piece, Slots, Sum, slot
 from .tiling import Need, Tiling, in_order, shares, spans, tile_shapes
@@ -92,9 +93,10 @@ class Update(Phase):
         ]
         groups = spans(layout.output_tiles, tiling.group)
         places = in_order(chunks, groups, tiling.tiles_outer)
+        parts = 1 if self.stage.planar else -(-tiling.chunk // tiling.reduce)
         return Work(
-            Slots(config.streaming_depth, self._stream_size(most, tiling.reduce)),
-            Slots(config.stationary_depth, tiling.group * most.images * most.rows * self.columns),
+            Slots(config.streaming_depth, self._stream_size(most, tiling.reduce), len(cuts) * parts),
+            Slots(config.stationary_depth, tiling.group * most.images * most.rows * self.columns, len(cuts)),
             places,
             [(chunk[1] - chunk[0]) * (group[1] - group[0]) for chunk, group in places],
             len(groups) if tiling.tiles_outer else len(chunks),
@@ -397,6 +399,7 @@ def update_from_gradient(context: Context, stage: Stage, parameters: Parameters)
     """The optimizer's step with a stored gradient, as a phase of its own."""
     assert stage.weights is not None
     whole = Box(0, 1, 0, stage.weights.output_tiles, 0, stage.weights.pitch)
-    for step in apply_optimizer(context, whole, parameters, parameters.gradient, f"{stage.name}: update"):
-        step()
+    sample = Sample(context)
+    sample.run(apply_optimizer(context, whole, parameters, parameters.gradient, f"{stage.name}: update"))
+    sample.end()
     context.end_phase(stage, "WU")

@@ -1,11 +1,12 @@
 """What the processing system's ports and DRAM do, by board: figures for the simulator and for the timing model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-__all__ = ["MEMORY_MODELS", "MemoryModel", "memory_model"]
+__all__ = ["MEMORY_MODELS", "MemoryModel", "memory_model", "size_column"]
 
-_CLASSES = 6
-_SIZES = 4
+_SIZE_LIMITS = (96, 160, 224)
+"""Between the columns of the tables, in bytes."""
 
 Row = tuple[float, float, float, float]
 Table = tuple[Row, Row, Row, Row, Row, Row]
@@ -21,6 +22,11 @@ def _uniform(value: float) -> Table:
 
 def _capped(table: Table, ceiling: float) -> Table:
     return tuple(tuple(min(v, ceiling) if v else ceiling for v in row) for row in table)  # type: ignore[return-value]
+
+
+def size_column(request_bytes: float) -> int:
+    """Column of the tables for a mean request size."""
+    return sum(request_bytes > limit for limit in _SIZE_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class MemoryModel:
             raise ValueError(f"fifo_bytes must hold a request of {self.split_bytes} bytes, not {self.fifo_bytes!r}")
         if sorted(self.hp) != [0, 1, 2, 3]:
             raise ValueError(f"hp must name the ports 0 to 3 once each, not {self.hp!r}")
+
+    def port_set(self, ports: Collection[int]) -> int:
+        """Row of the tables for some of the accelerator's ports."""
+        both = {1, 2} <= {self.hp[port] for port in ports}
+        return {1: 0, 2: 2 if both else 1, 3: 4 if both else 3, 4: 5}[len(ports)]
 
     def with_(self, **changes: object) -> "MemoryModel":
         """Return a copy with some parameters replaced."""

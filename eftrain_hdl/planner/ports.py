@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.planner.dram import MemoryModel
+from eftrain_hdl.planner.dram import MemoryModel, size_column
 
 __all__ = ["DEFAULT_PORTS", "PortTiming", "port_timing"]
+
+_PORTS = {1: ({0}, {0}), 2: ({0}, {1}), 3: ({0, 1}, {2}), 4: ({0, 1}, {2})}
+"""Ports for loads and for stores; the fourth one only reads programs."""
 
 _TURNAROUND = 8
 """Cycles that a burst takes through arbiter and DMA besides the memory's latency."""
@@ -25,6 +29,11 @@ class PortTiming:
         Beats per cycle of one port.
     burst_beats : int
         Longest burst.
+    read_limit, write_limit : float
+        Beats per cycle of all ports together while the memory only reads or only writes.
+    mixed_limit, write_share : float
+        Beats per cycle of both directions together while the memory does both, and the fraction of them that writes get
+        at least if they want it.
     """
 
     read_latency: float = 34
@@ -32,6 +41,10 @@ class PortTiming:
     read_rate: float = 1.0
     write_rate: float = 1.0
     burst_beats: int = 8
+    read_limit: float = inf
+    write_limit: float = inf
+    mixed_limit: float = inf
+    write_share: float = 0.5
 
 
 DEFAULT_PORTS = PortTiming()
@@ -39,7 +52,9 @@ DEFAULT_PORTS = PortTiming()
 
 
 def port_timing(memory: MemoryModel, config: Config, clock_mhz: float, burst_bytes: int = 128) -> PortTiming:
-    """The ports of a configuration before a memory, from the memory's latencies and request spacing."""
+    """The ports of a configuration before a memory: latencies, request spacing, and the memory's ceilings for the ports
+    that the configuration reads and writes through.
+    """
     cycle_ns = 1000 / clock_mhz
     size = min(burst_bytes, memory.split_bytes)
 
@@ -47,6 +62,12 @@ def port_timing(memory: MemoryModel, config: Config, clock_mhz: float, burst_byt
         requests = size / config.beat_bytes / max(spacing, 1e-9) * cycle_ns
         return min(1.0, requests)
 
+    def limit(ceiling: float) -> float:
+        return ceiling * cycle_ns / config.beat_bytes if ceiling else inf
+
+    reading, writing = _PORTS[config.ports]
+    column = size_column(size)
+    read_set, write_set, both = (memory.port_set(used) for used in (reading, writing, reading | writing))
     in_flight = min(config.outstanding, memory.in_flight) * size / config.beat_bytes
     read_latency = memory.read_latency_ns / cycle_ns
     return PortTiming(
@@ -55,4 +76,8 @@ def port_timing(memory: MemoryModel, config: Config, clock_mhz: float, burst_byt
         read_rate=min(rate(memory.read_spacing_ns), in_flight / (read_latency + _TURNAROUND)),
         write_rate=rate(memory.write_spacing_ns),
         burst_beats=max(1, burst_bytes // config.beat_bytes),
+        read_limit=limit(memory.read_ceiling[read_set][column]),
+        write_limit=limit(memory.write_ceiling[write_set][column]),
+        mixed_limit=limit(memory.mixed_ceiling[both][column]),
+        write_share=memory.write_share[both][column],
     )

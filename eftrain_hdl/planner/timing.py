@@ -16,6 +16,7 @@ from math import ceil, prod
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+from eftrain_hdl.planner.flows import Memory
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
 __all__ = ["Timeline", "array_latency", "demand", "simulate_timing"]
@@ -63,78 +64,6 @@ def array_latency(config: Config) -> tuple[int, int]:
     return 27 + levels + 3 * stages + config.rows, 10
 
 
-class _Flow:
-    """Beats of one DMA engine, transfer after transfer, through a read port."""
-
-    def __init__(self, port: _Port) -> None:
-        self.port = port
-        self.waiting: deque[tuple[float, float, Callable[[], None]]] = deque()
-        """Earliest first beat, cycles of the port, and what to do at the end."""
-        self.left = 0.0
-        self.active = False
-        self.blocked: Callable[[], None] | None = None
-        """What waits for a transfer to end."""
-
-    def add(self, first: float, cycles: float, done: Callable[[], None]) -> None:
-        self.waiting.append((first, cycles, done))
-        if len(self.waiting) == 1:
-            self.port.model.at(first, self.begin)
-
-    def begin(self) -> None:
-        self.port.advance()
-        self.active, self.left = True, self.waiting[0][1]
-        self.port.schedule()
-
-    def finish(self) -> None:
-        self.active = False
-        _, _, done = self.waiting.popleft()
-        if self.waiting:
-            self.port.model.at(max(self.port.model.now, self.waiting[0][0]), self.begin)
-        self.port.model.at(self.port.model.now, done)
-        if self.blocked is not None:
-            self.port.model.at(self.port.model.now, self.blocked)
-            self.blocked = None
-
-
-class _Port:
-    """A read port: active flows get equal shares."""
-
-    def __init__(self, model: _Model, rate: float) -> None:
-        self.model = model
-        self.rate = rate
-        self.flows: list[_Flow] = []
-        self.then = 0.0
-        self.version = 0
-
-    def advance(self) -> None:
-        """Up to now."""
-        active = [flow for flow in self.flows if flow.active]
-        if active:
-            share = (self.model.now - self.then) * self.rate / len(active)
-            for flow in active:
-                flow.left -= share
-        self.then = self.model.now
-
-    def schedule(self) -> None:
-        """The next end of a transfer."""
-        self.version += 1
-        active = [flow for flow in self.flows if flow.active]
-        if active:
-            least = min(flow.left for flow in active)
-            when = self.model.now + max(0.0, least) * len(active) / self.rate
-            version = self.version
-            self.model.at(when, lambda: self.end(version))
-
-    def end(self, version: int) -> None:
-        if version != self.version:
-            return
-        self.advance()
-        for flow in self.flows:
-            if flow.active and flow.left < 1e-6:
-                flow.finish()
-        self.schedule()
-
-
 class _Model:
     """One program on its way through the units."""
 
@@ -153,21 +82,19 @@ class _Model:
         self._tokens = [0] * SEMAPHORES
         self._open = 0
         self._phase_start = 0.0
-        reads = [_Port(self, ports.read_rate) for _ in range(min(config.ports, 3))]
-        owner = {1: (0, 0), 2: (0, 0), 3: (0, 1), 4: (0, 1)}[config.ports]
-        self._flows = {
-            Unit.LOAD_X: _Flow(reads[owner[0]]), Unit.LOAD_A: _Flow(reads[owner[1]]),
-        }  # fmt: skip
-        for flow in self._flows.values():
-            flow.port.flows.append(flow)
+        last = 1 if config.ports > 2 else 0
+        self._memory = Memory(self, ports, last + 1)
+        self._flows = {Unit.LOAD_X: self._memory.read_flow(0), Unit.LOAD_A: self._memory.read_flow(last)}
         self._fetched = 0.0
         self._stream_end = 0.0
         self._block_start = 0.0
         self._vector_end = 0.0
-        self._written = 0.0
+        self._vector_next: tuple[int, float] | None = None
+        """The VECTOR that waits for the one before it to end, and since when."""
+        self._vector_busy = False
         self._stores: dict[Unit, deque[int]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
         self._drained: dict[Unit, deque[tuple[float, float]]] = {Unit.STORE_0: deque(), Unit.STORE_1: deque()}
-        """Starts and ends of what the vector unit sends to a store."""
+        """Starts and ends of what the vector unit sent to a store."""
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         self._serial += 1
@@ -297,25 +224,48 @@ class _Model:
         self.at(end + self.latency, lambda: self._posted(number, start))
 
     def _vector(self, number: int) -> None:
+        self._vector_next = number, self.now
+        if not self._vector_busy:
+            self._vector_begin()
+
+    def _vector_begin(self) -> None:
+        assert self._vector_next is not None
+        number, granted = self._vector_next
+        self._vector_next, self._vector_busy = None, True
         instruction = self.program[number]
         elements = prod(instruction[f"n{k}_count"] for k in range(VECTOR_LEVELS))
-        outputs = instruction["emit_0"] + instruction["emit_1"]
+        stores = [unit for flag, unit in (("emit_0", Unit.STORE_0), ("emit_1", Unit.STORE_1)) if instruction[flag]]
+        emitted = elements * len(stores)
         if instruction["reduce"]:
-            emitted = elements // (instruction["n0_count"] * instruction["n1_count"]) * outputs
-        else:
-            emitted = elements * outputs
-        start = max(self.now + _VECTOR_START, self._vector_end)
-        self._written = max(self._written, start + _VECTOR_END) + emitted / self.ports.write_rate
-        end = max(start + elements, self._written - _STORE_BUFFER * max(1, outputs))
-        self._vector_end = end
-        stored = self._written + self.ports.write_latency + 10
-        for flag, unit in (("emit_0", Unit.STORE_0), ("emit_1", Unit.STORE_1)):
-            if instruction[flag]:
-                self._drained[unit].append((start, stored))
+            emitted //= instruction["n0_count"] * instruction["n1_count"]
+        start = max(granted + _VECTOR_START, self._vector_end)
+
+        def stored() -> None:
+            for unit in stores:
+                self._drained[unit].append((start, self.now + self.ports.write_latency + 10))
+                self._match(unit)
+
+        if stores:
+            self._memory.write.add(start + _VECTOR_END, emitted, stored, end=start + elements + _VECTOR_END)
         self.at(start, lambda: self._accepted(Unit.VECTOR))
-        self.at(end + _VECTOR_END, lambda: self._posted(number, start))
-        for unit in self._stores:
-            self._match(unit)
+        buffer = _STORE_BUFFER * max(1, len(stores))
+        self.at(start + elements, lambda: self._vector_over(number, start, buffer))
+
+    def _vector_over(self, number: int, start: float, buffer: int) -> None:
+        """All elements have been worked on; the last ones leave when the stores' buffers have room for them."""
+        write = self._memory.write
+        self._memory.advance()
+        excess = write.queued - buffer
+        if excess >= 1:
+            self.at(
+                self.now + excess / (write.rate or self.ports.write_rate),
+                lambda: self._vector_over(number, start, buffer),
+            )
+            return
+        self._vector_end, self._vector_busy = self.now, False
+        self.at(self.now + _VECTOR_END, lambda: self._posted(number, start))
+        if self._vector_next is not None:
+            self._vector_begin()
 
     def _store(self, number: int) -> None:
         unit = self.program[number].format.unit

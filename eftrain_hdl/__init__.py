@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .data import Dataset as Dataset
     from .data import load_data as load_data
     from .graph import SGD as SGD
+    from .graph import AvgPool2d as AvgPool2d
+    from .graph import BatchNorm2d as BatchNorm2d
     from .graph import Conv2d as Conv2d
     from .graph import CrossEntropyLoss as CrossEntropyLoss
     from .graph import Flatten as Flatten
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .graph import Linear as Linear
     from .graph import MaxPool2d as MaxPool2d
     from .graph import ReLU as ReLU
+    from .graph import Residual as Residual
     from .graph import Sequential as Sequential
     from .numerics import BF16 as BF16
     from .numerics import FP32 as FP32
@@ -43,7 +46,8 @@ _MODULES = {
     "config": ("Config", "ConfigError"),
     "data": ("DataError", "Dataset", "load_data"),
     "graph": (
-        "SGD", "Conv2d", "CrossEntropyLoss", "Flatten", "GraphError", "Linear", "MaxPool2d", "ReLU", "Sequential",
+        "SGD", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Flatten", "GraphError", "Linear", "MaxPool2d",
+        "ReLU", "Residual", "Sequential",
     ),
     "numerics": ("BF16", "FP32", "FloatFormat"),
     "runtime.device": ("Device", "RunResult"),

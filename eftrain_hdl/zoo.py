@@ -2,7 +2,20 @@
 
 from collections.abc import Callable
 
-from .graph import Conv2d, Flatten, GraphError, Layer, Linear, MaxPool2d, ReLU, Sequential, Shape
+from .graph import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    GraphError,
+    Layer,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+    Sequential,
+    Shape,
+)
 
 
 def lenet(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
@@ -114,6 +127,37 @@ def vgg16(input_shape: Shape = (3, 224, 224), classes: int = 1000) -> Sequential
     return Sequential(*layers, input_shape=input_shape)
 
 
+def resnet20(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
+    """ResNet-20 of He et al. 2015 (section 4.2): 16C3, three stages of three blocks (16, 32, 64 channels), FC.
+
+    Every convolution is followed by batch normalisation and has no bias. The shortcuts are the paper's option B: the
+    input itself, and where a stage halves the map a 1x1 convolution of stride 2 with batch normalisation. The paper
+    takes option A for CIFAR-10, padding with zero channels, which has 2,752 parameters and 0.26 M multiply-accumulates
+    fewer. It can be planned but not trained yet. Takes any (channels, height, width); GraphError for anything else.
+    """
+    channels, _, _ = _map_input("resnet20", input_shape, 1)
+    layers: list[Layer] = [Conv2d(channels, 16, 3, padding=1, bias=False), BatchNorm2d(16), ReLU()]
+    channels = 16
+    for filters in (16, 32, 64):
+        for number in range(3):
+            layers += [_basic_block(channels, filters, 2 if number == 0 and filters > 16 else 1), ReLU()]
+            channels = filters
+    height, width = Sequential(*layers, input_shape=input_shape).output_shape[1:]
+    layers += [AvgPool2d((height, width)), Flatten(), Linear(channels, classes)]
+    return Sequential(*layers, input_shape=input_shape)
+
+
+def _basic_block(channels: int, filters: int, stride: int) -> Residual:
+    """Two 3x3 convolutions with batch normalisation; a projection where the shape changes."""
+    body = [
+        Conv2d(channels, filters, 3, stride, padding=1, bias=False), BatchNorm2d(filters), ReLU(),
+        Conv2d(filters, filters, 3, padding=1, bias=False), BatchNorm2d(filters),
+    ]  # fmt: skip
+    if stride == 1 and channels == filters:
+        return Residual(body)
+    return Residual(body, [Conv2d(channels, filters, 1, stride, bias=False), BatchNorm2d(filters)])
+
+
 models: dict[str, Callable[[Shape, int], Sequential]] = {
     "shallow": shallow,
     "lenet": lenet,
@@ -123,6 +167,7 @@ models: dict[str, Callable[[Shape, int], Sequential]] = {
     "4x": _cifar("4x", 4),
     "alexnet": alexnet,
     "vgg16": vgg16,
+    "resnet20": resnet20,
 }
 
 

@@ -24,7 +24,8 @@ _DESCRIPTION = """\
 Without --model: the models, boards, DRAM models and operand formats that exist.
 
 With --model: its layers, parameters and multiply-accumulates per training step, and the size of the programs and of the
-memory that the compiler needs for it on the accelerator described by the options.
+memory that the compiler needs for it on the accelerator described by the options. There are no programs of a network
+with layers that can be planned but not trained yet.
 """
 
 
@@ -72,46 +73,52 @@ def _catalogue(options: argparse.Namespace) -> int:
 
 def _describe(options: argparse.Namespace) -> int:
     from eftrain_hdl.compiler import compile_model
-    from eftrain_hdl.graph import SGD, CrossEntropyLoss
+    from eftrain_hdl.graph import SGD, CrossEntropyLoss, planned_only
     from eftrain_hdl.graph.work import step_macs
 
     model = build_model(options.model, options.input_shape, options.classes)
     config = config_from(options)
     optimizer = SGD(lr=0.01, momentum=0.9)
-    with Activity("compiling"):
-        plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
+    plan = None
+    if not any(map(planned_only, model)):
+        with Activity("compiling"):
+            plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
     macs = step_macs(model, options.batch)
     parameters = sum(prod(shape) for shape in model.parameter_shapes().values())
-    programs = {name: program.nbytes for name, program in plan.programs.items()}
+    programs = {name: program.nbytes for name, program in plan.programs.items()} if plan else {}
     layers = [
         {
             "layer": node.index,
+            "name": node.name,
             "type": repr(node.layer),
             "input_shape": node.input_shape,
             "output_shape": node.output_shape,
-            "parameters": sum(prod(shape) for shape in node.parameter_shapes().values()),
+            "parameters": 0 if node.body else sum(prod(shape) for shape in node.parameter_shapes().values()),
             "macs": {phase: count for (layer, phase), count in macs.items() if layer == node.index},
         }
-        for node in model
+        for node in model.flat
     ]
 
     output = Output(options)
     rows = [
         [
-            f"{node.index} {type(node.layer).__name__}",
+            f"{node.name} {type(node.layer).__name__}",
             "x".join(map(str, node.input_shape)),
             "x".join(map(str, node.output_shape)),
             f"{layer['parameters']:,}",
             f"{sum(count for (index, _), count in macs.items() if index == node.index):,}",
         ]
-        for node, layer in zip(model, layers, strict=True)
+        for node, layer in zip(model.flat, layers, strict=True)
     ]
     for line in table(["layer", "input", "output", "parameters", "MAC a step"], rows):
         output.line(line)
     output.line()
     output.line(f"parameters       {parameters:,}")
     output.line(f"MAC a step       {sum(macs.values()):,} (batch {options.batch})")
-    output.line(f"DRAM             {plan.memory_bytes:,} bytes")
+    if plan:
+        output.line(f"DRAM             {plan.memory_bytes:,} bytes")
+    else:
+        output.line("programs         none: some layers can be planned but not trained yet, see `eftrain plan`")
     for name, size in programs.items():
         output.line(f"{name:16} {size:,} bytes of program")
     output.result(
@@ -121,7 +128,7 @@ def _describe(options: argparse.Namespace) -> int:
             "parameters": parameters,
             "macs_per_step": sum(macs.values()),
             "layers": layers,
-            "memory_bytes": plan.memory_bytes,
+            "memory_bytes": plan.memory_bytes if plan else None,
             "program_bytes": programs,
             "config": config.as_dict(),
         }

@@ -22,10 +22,11 @@ __all__ = ["add_parser"]
 _DESCRIPTION = """\
 Estimate a training step: cycles of each phase of each layer, what bounds it, and throughput.
 
-The figures come from the timing model (docs/model.md), not from a simulation; clocks are assumed, not timed.
+The figures come from the timing model (docs/model.md), not from a simulation; clocks are assumed, not timed. Cycles
+with a ~ are closed estimates of layers that can be planned but not trained yet.
 
-JSON (--json): gflops, utilization, total_cycles, images_per_second, bytes, clock_mhz, batch, memory_bytes, config,
-layers [{name, layer, phase, cycles, utilization, bound, bytes}].
+JSON (--json): gflops, utilization, total_cycles, estimated_cycles (those of the estimates), images_per_second, bytes,
+clock_mhz, batch, memory_bytes, config, layers [{name, layer, phase, cycles, estimated, utilization, bound, bytes}].
 """
 
 
@@ -72,17 +73,20 @@ def run(options: argparse.Namespace) -> int:
     rows: list[list[str]] = []
     layers: list[dict[str, Any]] = []
     for phase in estimate.phases:
-        name, utilization = str(model.nodes[phase.layer]), phase.macs / phase.cycles / config.macs
+        name, utilization = str(model.flat[phase.layer]), phase.macs / phase.cycles / config.macs
         traffic = phase.bytes_read + phase.bytes_written
         layers.append({
             "name": name, "layer": phase.layer, "phase": phase.phase, "cycles": round(phase.cycles),
-            "utilization": utilization, "bound": phase.bound, "bytes": traffic,
+            "estimated": phase.estimated, "utilization": utilization, "bound": phase.bound, "bytes": traffic,
         })  # fmt: skip
-        rows.append([name, phase.phase, f"{phase.cycles:,.0f}", f"{utilization:.1%}", phase.bound, f"{traffic:,}"])
+        cycles = f"{'~' if phase.estimated else ''}{phase.cycles:,.0f}"
+        rows.append([name, phase.phase, cycles, f"{utilization:.1%}", phase.bound, f"{traffic:,}"])
+    estimated = sum(phase.cycles for phase in estimate.phases if phase.estimated)
     result = {
         "gflops": estimate.gflops(clock),
         "utilization": estimate.utilization,
         "total_cycles": round(estimate.cycles),
+        "estimated_cycles": round(estimated),
         "images_per_second": options.batch * clock * 1e6 / estimate.cycles,
         "bytes": sum(layer["bytes"] for layer in layers),
         "clock_mhz": clock,
@@ -95,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
         output.line(line)
     output.line()
     output.line(f"cycles a step    {result['total_cycles']:,} (model)")
+    if estimated:
+        output.line(f"of which       ~ {estimated:,.0f} of layers that can be planned but not trained yet")
     output.line(f"MAC use          {estimate.utilization:.1%} of {config.rows} x {config.lanes} {config.operand.name}")
     speed = f"{result['gflops']:.2f} GFLOPS, {result['images_per_second']:,.1f} images a second"
     output.line(f"at {clock:g} MHz       {speed}")

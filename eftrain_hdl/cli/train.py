@@ -23,7 +23,7 @@ from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
 from eftrain_hdl.data import Dataset, batches, load_data
-from eftrain_hdl.graph import SGD, Sequential
+from eftrain_hdl.graph import SGD, Sequential, check_trainable
 from eftrain_hdl.planner.dram import MEMORY_MODELS
 from eftrain_hdl.zoo import models
 
@@ -149,7 +149,7 @@ def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Con
         from eftrain_hdl.cli.plot import check_plot
 
         check_plot(options.plot)
-    build_model(options.model, None, 10)
+    check_trainable(build_model(options.model, None, 10))
     data = load_data(options.data)
     model = build_model(options.model, data.input_shape, data.classes)
     lr = _RATES[options.model] if options.lr is None else options.lr

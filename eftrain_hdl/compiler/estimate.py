@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential
+from eftrain_hdl.graph import SGD, Sequential
 from eftrain_hdl.graph.work import step_macs
 from eftrain_hdl.isa import Instruction, Unit
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 from eftrain_hdl.planner.timing import demand, simulate_timing
 
 from .context import Context
-from .plan import Compilation
 from .sample import Gap, Gaps
+from .step import Passes, Step
 
 __all__ = ["Estimate", "PhaseEstimate", "estimate_step"]
 
@@ -39,6 +39,8 @@ class PhaseEstimate:
         Fraction of the cycles for which ``array``, ``load``, ``store`` and ``vector`` are needed.
     bytes_read, bytes_written : int
         Traffic of the phase.
+    estimated : bool
+        By a closed formula (`eftrain_hdl.planner.passes`): nothing executes the layer yet.
     """
 
     layer: int
@@ -48,6 +50,7 @@ class PhaseEstimate:
     busy: dict[str, float]
     bytes_read: int
     bytes_written: int
+    estimated: bool = False
 
     @property
     def bound(self) -> str:
@@ -92,25 +95,39 @@ class Estimate:
 def estimate_step(
     model: Sequential, config: Config, *, batch: int, optimizer: SGD | None = None, ports: PortTiming = DEFAULT_PORTS
 ) -> Estimate:
-    """Estimate one training step: forward, backward with the update. Raises as ``compile_model`` does.
+    """Estimate one training step: forward, backward with the update.
 
-    Long phases are sampled: the beginning and the end are executed in time, the middle passes at the rate of the later
-    part of the beginning.
+    Raises as ``compile_model`` does, but takes layers that can only be planned. Long phases are sampled: the beginning
+    and the end are executed in time, the middle passes at the rate of the later part of the beginning.
     """
-    work = Compilation(
-        model, config, batch, CrossEntropyLoss(), optimizer or SGD(lr=0.01, momentum=0.9), 0, sampled=True
-    )
+    step = Step(model, config, batch, optimizer or SGD(lr=0.01, momentum=0.9))
     macs = step_macs(model, batch)
     phases: list[PhaseEstimate] = []
-    for context in (work.forward(), work.backward(fused=True)):
-        program = context.builder.finish()
-        cycles = context.cycles(simulate_timing(program, config, ports))
-        needs = _needs(context, program, ports)
-        for label in dict.fromkeys(context.builder.labels):
-            numbers = [number for number, other in enumerate(context.builder.labels) if other == label]
+    for work in (*step.forward(), *step.backward()):
+        if isinstance(work, Passes):
+            phases.append(_closed(work, config, ports))
+            continue
+        program = work.builder.finish()
+        cycles = work.cycles(simulate_timing(program, config, ports))
+        needs = _needs(work, program, ports)
+        for label in dict.fromkeys(work.builder.labels):
+            numbers = [number for number, other in enumerate(work.builder.labels) if other == label]
             need = {unit: sum(needs[number][unit] for number in numbers) for unit in Unit}
             phases.append(_phase(config, label, sum(cycles[k] for k in numbers), need, macs.get(label, 0), ports))
-    return Estimate(config, batch, phases, work.memory.end)
+    return Estimate(config, batch, phases, step.memory_bytes())
+
+
+def _closed(work: Passes, config: Config, ports: PortTiming) -> PhaseEstimate:
+    """A phase of a layer that is planned only."""
+    cycles = sum(one.cycles(config, ports) for one in work.passes)
+    reads, writes = sum(one.reads for one in work.passes), sum(one.writes for one in work.passes)
+    busy = {
+        "array": 0.0, "load": reads / ports.read_rate / cycles, "store": writes / ports.write_rate / cycles,
+        "vector": sum(one.vector for one in work.passes) / cycles,
+    }  # fmt: skip
+    return PhaseEstimate(
+        work.node.index, work.phase, cycles, 0, busy, reads * config.beat_bytes, writes * config.beat_bytes, True
+    )
 
 
 def _phase(

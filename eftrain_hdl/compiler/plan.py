@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters, check_trainable
 
 from .backward import Backward, backward_without_weights, can_fuse
 from .context import Context
@@ -103,20 +103,21 @@ class Plan:
 
 
 class Compilation:
-    """A compilation under way; ``sampled`` if only its timing is of interest."""
+    """A compilation of ``stages`` under way; ``sampled`` if only its timing is of interest.
+
+    ``behind``: the stages lie behind others that train. The gradient of their input is wanted as well, and it and the
+    input are others' tensors, for which no memory is set aside.
+    """
 
     def __init__(
-        self, model: Sequential, config: Config, batch: int, loss: CrossEntropyLoss, optimizer: SGD, base: int,
-        sampled: bool = False,
+        self, stages: list[Stage], config: Config, batch: int, optimizer: SGD, base: int, *, sampled: bool = False,
+        behind: bool = False,
     ):  # fmt: skip
-        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
-            raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
-        loss.classes(model)
         self.config, self.batch, self.optimizer = config, batch, optimizer
-        self.stages = build_stages(model, config)
+        self.stages = stages
         self.memory = Memory(base)
-        self.plan = Plan(model, config, batch, optimizer, base, self.stages, tensors=self.memory.tensors)
-        self.first = first_trainable(self.stages)
+        self.behind = behind
+        self.first = 0 if behind else first_trainable(stages)
         self.sampled = sampled
         self.tilings: dict[tuple[Any, ...], Tiling] = {}
         self._place_tensors()
@@ -131,7 +132,7 @@ class Compilation:
             layout = PlanarLayout(
                 self.batch, *first.input_map, first.stride[1], first.padding[1], self.config.vector_lanes
             )
-        values = self.memory.tensor("input", layout)
+        values = self.memory.tensor("input", layout, self._others())
         self.values = [values]
         self.gradient = self.memory.tensor("logits_gradient", self._map(self.stages[-1].output_map))
         self.indices: list[Tensor | None] = []
@@ -148,13 +149,17 @@ class Compilation:
                 if self.optimizer.momentum:
                     self.memory.tensor(f"velocity.{stage.parameter}", stage.weights)
 
+    def _others(self) -> int | None:
+        """Address of a tensor at the input: a new one, or in others' memory."""
+        return self.memory.base if self.behind else None
+
     def _tensor(self, kind: str, stage: Stage) -> Tensor:
         return self.memory.tensors[f"{kind}.{stage.parameter}"]
 
-    def _finish(self, name: str, context: Context) -> None:
+    def _finish(self, plan: Plan, name: str, context: Context) -> None:
         words = assemble_aligned(context.builder.finish())
         address = self.memory.place(4 * len(words))
-        self.plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
+        plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
 
     def forward(self) -> Context:
         """From inputs to logits."""
@@ -190,6 +195,10 @@ class Compilation:
                     context, stage, here, self._tensor("weights", stage), gradient, before if passed else None,
                     self.values[k], self.indices[k - 1],
                 ).emit()  # fmt: skip
+            elif self.behind:
+                gradient = self.memory.tensor("input_gradient", self._map(stage.input_map), self._others())
+                weights, values = self._tensor("weights", stage), self.values[k]
+                Backward(context, stage, here, weights, gradient, None, values, None).emit()
             Update(context, stage, self.values[k], here, self._parameters(stage), fused).emit()
         return context
 
@@ -208,14 +217,22 @@ class Compilation:
         velocity = self._tensor("velocity", stage) if self.optimizer.momentum else None
         return Parameters(self._tensor("weights", stage), self._tensor("gradient", stage), velocity)
 
-    def run(self) -> Plan:
+    def run(self, model: Sequential) -> Plan:
         """All programs."""
-        self._finish("forward", self.forward())
-        self._finish("backward_update", self.backward(fused=True))
-        self._finish("backward", self.backward(fused=False))
-        self._finish("update", self.update())
-        self.plan.memory_bytes = self.memory.end - self.memory.base
-        return self.plan
+        plan = Plan(model, self.config, self.batch, self.optimizer, self.memory.base, self.stages)
+        plan.tensors = self.memory.tensors
+        self._finish(plan, "forward", self.forward())
+        self._finish(plan, "backward_update", self.backward(fused=True))
+        self._finish(plan, "backward", self.backward(fused=False))
+        self._finish(plan, "update", self.update())
+        plan.memory_bytes = self.memory.end - self.memory.base
+        return plan
+
+
+def check_batch(batch: Any) -> None:
+    """Raise CompileError unless ``batch`` is a batch size that programs can have."""
+    if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
+        raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
 
 
 def compile_model(
@@ -224,6 +241,9 @@ def compile_model(
     """Compile the training of ``model`` in batches of ``batch`` for an accelerator of ``config``.
 
     Addresses start at ``memory_base``, a multiple of 4096. Raises CompileError if something does not fit, naming the
-    layer, and GraphError if the model does not end in a feature vector.
+    layer, and GraphError if the model does not end in a feature vector or has layers that can only be planned.
     """
-    return Compilation(model, config, batch, loss, optimizer, memory_base).run()
+    check_batch(batch)
+    loss.classes(model)
+    check_trainable(model)
+    return Compilation(build_stages(model, config), config, batch, optimizer, memory_base).run(model)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, Node, ReLU, Sequential
+from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, Node, ReLU, Sequential, Shape
 
 from .errors import CompileError
 from .layouts import WeightLayout
@@ -89,13 +89,21 @@ def tiles(channels: int, lanes: int) -> int:
 
 def build_stages(model: Sequential, config: Config) -> list[Stage]:
     """Cut ``model`` into stages. Raises CompileError for a layer that the compiler does not know."""
+    stages = cut_stages(model.nodes, model.input_shape, config, first=True)
+    if not any(stage.weights for stage in stages):
+        raise CompileError("the network has nothing to train: it needs a Conv2d or a Linear layer")
+    return stages
+
+
+def cut_stages(nodes: Iterable[Node], input_shape: Shape, config: Config, first: bool) -> list[Stage]:
+    """Cut layers one after another into stages; ``first`` if their input is the network's."""
     stages: list[Stage] = []
-    shape: Map = _as_map(model.input_shape)
-    for node in model:
+    shape: Map = _as_map(input_shape)
+    for node in nodes:
         layer = node.layer
         last = stages[-1] if stages else None
         if isinstance(layer, (Conv2d, Linear)):
-            stages.append(_matrix_stage(node, shape, config, first=last is None))
+            stages.append(_matrix_stage(node, shape, config, first=first and last is None))
             shape = stages[-1].output_map
         elif isinstance(layer, ReLU):
             if last is None:
@@ -116,8 +124,6 @@ def build_stages(model: Sequential, config: Config) -> list[Stage]:
                 last.nodes.append(node)
         else:
             raise CompileError(f"{node}: the compiler does not know this layer")
-    if not any(stage.weights for stage in stages):
-        raise CompileError("the network has nothing to train: it needs a Conv2d or a Linear layer")
     for stage in stages:
         stage.gated = stage.pool is not None and stage.relu
         stage.masked = stage.pool is None and stage.relu
@@ -125,8 +131,8 @@ def build_stages(model: Sequential, config: Config) -> list[Stage]:
 
 
 def first_trainable(stages: Sequence[Stage]) -> int:
-    """Index of the first stage with weights: no gradient goes further."""
-    return next(k for k, stage in enumerate(stages) if stage.weights)
+    """Index of the first stage with weights, or behind the last if none has: no gradient goes further."""
+    return next((k for k, stage in enumerate(stages) if stage.weights), len(stages))
 
 
 def _as_map(shape: tuple[int, ...]) -> Map:

@@ -16,6 +16,7 @@ from ..graph import (
     ReLU,
     Sequential,
     check_parameters,
+    check_trainable,
     cross_entropy,
 )
 from .convolution import conv_forward, conv_input_gradient, conv_weight_gradient
@@ -31,8 +32,8 @@ class GoldenStep:
     optimizer's momentum buffer by parameter name: empty before the first step, and always without momentum.
     The loss is computed in float64; its gradient by the logits is rounded to ``dtype``.
 
-    Raises TypeError for another dtype, and GraphError if the model does not end in a feature vector or ``parameters``
-    are not the model's. ``parameters`` are copied.
+    Raises TypeError for another dtype, and GraphError if the model does not end in a feature vector, if it has layers
+    that can be planned but not trained, or if ``parameters`` are not the model's. ``parameters`` are copied.
     """
 
     activations: list[Array]
@@ -50,6 +51,7 @@ class GoldenStep:
         if dtype not in (np.float64, np.float32):
             raise TypeError(f"dtype={dtype!r}: expected numpy.float64 or numpy.float32")
         loss.classes(model)
+        check_trainable(model)
         check_parameters(model, parameters)
         self.model = model
         self.optimizer = optimizer

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import Pair, integer, pair
+from .checks import Pair, integer, pair, rate
 from .errors import GraphError
 
 Shape = tuple[int, ...]
@@ -163,6 +163,56 @@ class MaxPool2d(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         channels, height, width = _map_shape(input_shape)
         return channels, *_slide((height, width), self.kernel_size, self.stride, self.padding)
+
+
+@dataclass(frozen=True, init=False)
+class AvgPool2d(Layer):
+    """Mean over windows without padding; ``stride`` defaults to the kernel. It can be planned but not trained yet.
+
+    ``kernel_size`` and ``stride`` are ints or (height, width) and are kept as pairs; a kernel of the map's size is
+    global pooling.
+    """
+
+    kernel_size: Pair
+    stride: Pair
+
+    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None) -> None:
+        kernel = pair("AvgPool2d", "kernel_size", kernel_size, 1)
+        _assign(self, kernel_size=kernel, stride=kernel if stride is None else pair("AvgPool2d", "stride", stride, 1))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        channels, height, width = _map_shape(input_shape)
+        return channels, *_slide((height, width), self.kernel_size, self.stride, (0, 0))
+
+
+@dataclass(frozen=True, init=False)
+class BatchNorm2d(Layer):
+    """Batch normalisation of maps, channel by channel. It can be planned but not trained yet.
+
+    Parameters: ``weight`` and ``bias`` (num_features,). ``eps`` is added to the variance; ``momentum`` is the weight of
+    a batch in the running statistics. Raises GraphError unless both are finite and not negative.
+    """
+
+    num_features: int
+    eps: float
+    momentum: float
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        _assign(
+            self,
+            num_features=integer("BatchNorm2d", "num_features", num_features, 1),
+            eps=rate("BatchNorm2d", "eps", eps),
+            momentum=rate("BatchNorm2d", "momentum", momentum),
+        )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        channels, _, _ = _map_shape(input_shape)
+        if channels != self.num_features:
+            raise GraphError(f"num_features={self.num_features}: the input {input_shape} has {channels} channels")
+        return input_shape
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        return {"weight": (self.num_features,), "bias": (self.num_features,)}
 
 
 @dataclass(frozen=True)

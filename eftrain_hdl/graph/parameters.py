@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import GraphError
+from .layers import BatchNorm2d
 from .sequential import Sequential
 
 
@@ -15,13 +16,17 @@ def initial_parameters(model: Sequential, seed: int) -> dict[str, NDArray[np.flo
     """Fresh float32 parameters by name, the same for the same ``model`` and ``seed``.
 
     Weights and biases are uniform in +-1/sqrt(fan_in): what PyTorch's Kaiming initialisation with a = sqrt(5) comes to
-    for Conv2d and Linear.
+    for Conv2d and Linear. A BatchNorm2d starts with weights 1 and biases 0.
     """
     generator = np.random.default_rng(seed)
-    values = {}
-    for node in model:
+    values: dict[str, NDArray[np.float32]] = {}
+    for node in model.flat:
         shapes = node.parameter_shapes()
-        if not shapes:
+        if not shapes or node.body:
+            continue  # a block's parameters are those of its layers
+        if isinstance(node.layer, BatchNorm2d):
+            values[f"{node.name}.weight"] = np.ones(shapes[f"{node.name}.weight"], np.float32)
+            values[f"{node.name}.bias"] = np.zeros(shapes[f"{node.name}.bias"], np.float32)
             continue
         bound = 1 / math.sqrt(math.prod(shapes[f"{node.name}.weight"][1:]))
         for name, shape in shapes.items():

@@ -1,19 +1,23 @@
 """A chain of layers with every shape known."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .checks import integer
 from .errors import GraphError
 from .layers import Layer, Shape
+from .residual import Residual
 
 
 @dataclass(frozen=True)
 class Node:
     """One layer in its place in the network.
 
-    ``index`` counts from 0 and ``name`` is what PyTorch's Sequential calls it ('0', '1', ...); the shapes leave the
-    batch out.
+    ``index`` counts all layers from 0, those of a block before the block itself; ``name`` is what PyTorch's Sequential
+    calls it ('0', '1', ..., '1.body.0' in a block); the shapes leave the batch out. ``body`` and ``shortcut`` are the
+    layers of a `Residual`, both empty for any other layer and the shortcut for one that adds its input.
     """
 
     index: int
@@ -21,10 +25,18 @@ class Node:
     layer: Layer
     input_shape: Shape
     output_shape: Shape
+    body: tuple[Node, ...] = ()
+    shortcut: tuple[Node, ...] = ()
 
     def __str__(self) -> str:
-        """How error messages and tables name the layer: ``layer 2 (MaxPool2d)``."""
-        return f"layer {self.index} ({type(self.layer).__name__})"
+        """How error messages and tables name the layer: ``layer 2 (MaxPool2d)``, ``layer 3.body.0 (Conv2d)``."""
+        return f"layer {self.name} ({type(self.layer).__name__})"
+
+    def flat(self) -> Iterator[Node]:
+        """The layers of the block, if it is one, and the layer itself: in the order of their indices."""
+        for node in (*self.body, *self.shortcut):
+            yield from node.flat()
+        yield self
 
     def parameter_shapes(self) -> dict[str, Shape]:
         """Shapes of the layer's parameters by their name in the network ('0.weight', '0.bias')."""
@@ -35,7 +47,7 @@ class Node:
 class Sequential:
     """Layers one after another, on inputs of ``input_shape``: (channels, height, width) or (features,).
 
-    Iterating yields the `Node` of every layer, ``model[i]`` one of them.
+    Iterating yields the `Node` of every layer, ``model[i]`` one of them; ``model.flat`` has those inside of blocks too.
     Raises TypeError for anything that is not a layer or a shape, and GraphError, naming the layer's index, class and
     parameter, where a layer cannot take what the one before it delivers.
     """
@@ -48,22 +60,17 @@ class Sequential:
             raise GraphError("Sequential: needs at least one layer")
         shape = _checked_input_shape(input_shape)
         object.__setattr__(self, "input_shape", shape)
-        nodes = []
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layer {index}: expected a layer such as ReLU(), got {layer!r}")
-            try:
-                output_shape = layer.output_shape(shape)
-            except GraphError as error:
-                raise GraphError(f"layer {index} ({type(layer).__name__}): {error}") from None
-            nodes.append(Node(index, str(index), layer, shape, output_shape))
-            shape = output_shape
-        object.__setattr__(self, "nodes", tuple(nodes))
+        object.__setattr__(self, "nodes", _nodes(layers, shape))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers as they were given."""
         return tuple(node.layer for node in self.nodes)
+
+    @property
+    def flat(self) -> tuple[Node, ...]:
+        """All layers, those of a block before the block itself: ``model.flat[k].index`` is k."""
+        return tuple(inner for node in self.nodes for inner in node.flat())
 
     @property
     def output_shape(self) -> Shape:
@@ -86,6 +93,29 @@ class Sequential:
     def __repr__(self) -> str:
         layers = ", ".join(repr(layer) for layer in self.layers)
         return f"Sequential({layers}, input_shape={self.input_shape})"
+
+
+def _nodes(layers: Sequence[Layer], shape: Shape, prefix: str = "", first: int = 0) -> tuple[Node, ...]:
+    """Nodes of ``layers`` on an input of ``shape``; ``prefix`` is what stands before their names, and ``first`` the
+    index of the first one.
+    """
+    nodes: list[Node] = []
+    for number, layer in enumerate(layers):
+        name = f"{prefix}{number}"
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer {name}: expected a layer such as ReLU(), got {layer!r}")
+        try:
+            output_shape = layer.output_shape(shape)
+        except GraphError as error:
+            raise GraphError(f"layer {name} ({type(layer).__name__}): {error}") from None
+        branches: dict[str, tuple[Node, ...]] = {}
+        if isinstance(layer, Residual):
+            for branch, inner in layer.branches():
+                branches[branch] = _nodes(inner, shape, f"{name}.{branch}.", first)
+                first = branches[branch][-1].index + 1
+        nodes.append(Node(first, name, layer, shape, output_shape, **branches))
+        first, shape = first + 1, output_shape
+    return tuple(nodes)
 
 
 def _checked_input_shape(input_shape: Shape) -> Shape:

@@ -65,6 +65,7 @@ def test_the_module_is_the_command():
     [
         ([], "COMMAND"),
         (["train", "--model", "vgg"], "unknown model 'vgg'"),
+        (["train", "--model", "resnet20"], "layer 1 (BatchNorm2d): this layer can be planned but not trained yet"),
         (["train", "--data", "mnist"], "mnist"),
         (["train", "--data", "absent.npz"], "absent.npz"),
         (["train", "--device", "fpga"], "fpga"),
@@ -186,6 +187,14 @@ def test_info_lists_what_there_is(capsys):
     found = result(capsys, "info")
     assert {"lenet", "shallow", "1x"} <= set(found["models"])
     assert "zcu102" in found["boards"] and "ideal" in found["memories"] and "bf16" in found["operands"]
+
+
+def test_info_describes_a_network_that_is_planned_only(capsys):
+    found = result(capsys, "info", "--model", "resnet20", "--batch", "1")
+    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"] == 272474
+    assert sum(sum(layer["macs"].values()) for layer in found["layers"]) == found["macs_per_step"]
+    assert "9.shortcut.0" in [layer["name"] for layer in found["layers"]]
+    assert (found["memory_bytes"], found["program_bytes"]) == (None, {})
 
 
 def test_info_describes_a_network(capsys):

@@ -21,6 +21,7 @@ def test_figures_are_consistent(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["gflops"] == pytest.approx(found["utilization"] * 2 * 64 * 0.1)
     assert found["images_per_second"] == pytest.approx(4e8 / found["total_cycles"], rel=1e-3)
     assert {layer["phase"] for layer in found["layers"]} == {"FP", "BP", "WU"}
+    assert not any(layer["estimated"] for layer in found["layers"]) and found["estimated_cycles"] == 0
     assert {layer["bound"] for layer in found["layers"]} <= {"array", "load", "store", "vector", "latency"}
 
 
@@ -34,6 +35,23 @@ def test_momentum_costs_time(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--model", "lenet", "--rows", "8", "--lanes", "8"]
     plain, momentum = (plan(capsys, *options, "--momentum", value)["total_cycles"] for value in ("0", "0.9"))
     assert plain < momentum
+
+
+def test_layers_that_are_planned_only_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--model", "resnet20", "--batch", "1", "--input-shape", "3,8,8", "--rows", "8", "--lanes", "8",
+                 "--json", "-"]) == 0  # fmt: skip
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    estimated = [layer for layer in found["layers"] if layer["estimated"]]
+    assert {layer["name"].split("(")[1] for layer in estimated} == {"BatchNorm2d)", "Residual)", "AvgPool2d)", "ReLU)"}
+    assert {layer["name"].split("(")[1] for layer in found["layers"] if not layer["estimated"]} == {
+        "Conv2d)", "Linear)",
+    }  # fmt: skip
+    assert found["estimated_cycles"] == pytest.approx(sum(layer["cycles"] for layer in estimated), abs=len(estimated))
+    assert 0 < found["estimated_cycles"] < found["total_cycles"]
+    marked = [line for line in captured.err.splitlines() if line.startswith("layer ") and "~" in line]
+    assert len(marked) == len(estimated)
+    assert not any("Conv2d" in line or "Linear" in line for line in marked)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eftrain_hdl.graph import SGD, Conv2d, Flatten, GraphError, Linear, MaxPool2d, ReLU, window_count
+from eftrain_hdl.graph import (
+    SGD,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    GraphError,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    window_count,
+)
 
 
 def whole(message: str) -> str:
@@ -42,6 +53,10 @@ def test_layers_are_immutable_values() -> None:
         (Conv2d(1, 1, 3, padding=2), (1, 1, 1), (1, 3, 3)),
         (MaxPool2d(2), (4, 7, 6), (4, 3, 3)),
         (MaxPool2d(3, stride=2, padding=1), (4, 8, 7), (4, 4, 4)),
+        (AvgPool2d(2), (4, 7, 6), (4, 3, 3)),
+        (AvgPool2d((7, 6)), (4, 7, 6), (4, 1, 1)),
+        (AvgPool2d(3, stride=(1, 2)), (4, 8, 7), (4, 6, 3)),
+        (BatchNorm2d(4), (4, 8, 7), (4, 8, 7)),
         (ReLU(), (4, 8, 7), (4, 8, 7)),
         (ReLU(), (5,), (5,)),
         (Flatten(), (4, 8, 7), (224,)),
@@ -112,6 +127,11 @@ def test_parameter_shapes() -> None:
             GraphError,
             "MaxPool2d: padding=1: must be at most kernel_size // 2 with kernel_size=(4, 1)",
         ),
+        (lambda: AvgPool2d(0), GraphError, "AvgPool2d: kernel_size=0: must be at least 1"),
+        (lambda: AvgPool2d(2, (1, 0)), GraphError, "AvgPool2d: stride=0: must be at least 1"),
+        (lambda: BatchNorm2d(0), GraphError, "BatchNorm2d: num_features=0: must be at least 1"),
+        (lambda: BatchNorm2d(4, eps=-1), GraphError, "BatchNorm2d: eps=-1: must be finite and not negative"),
+        (lambda: BatchNorm2d(4, momentum="no"), TypeError, "BatchNorm2d: momentum='no': expected a number"),
         (lambda: SGD(-0.1), GraphError, "SGD: lr=-0.1: must be finite and not negative"),
         (lambda: SGD(0.1, momentum=float("nan")), GraphError, "SGD: momentum=nan: must be finite and not negative"),
         (lambda: SGD(0.1, 0, float("inf")), GraphError, "SGD: weight_decay=inf: must be finite and not negative"),

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.graph import (
+    AvgPool2d,
+    BatchNorm2d,
     Conv2d,
     CrossEntropyLoss,
     Flatten,
@@ -96,6 +98,16 @@ def test_models_compare_by_value_and_print_as_code() -> None:
             lambda: Sequential(Flatten(), Conv2d(1, 4, 3), input_shape=(1, 8, 8)),
             GraphError,
             "layer 1 (Conv2d): input_shape=(64,): needs a (channels, height, width) map",
+        ),
+        (
+            lambda: Sequential(BatchNorm2d(3), input_shape=(2, 8, 8)),
+            GraphError,
+            "layer 0 (BatchNorm2d): num_features=3: the input (2, 8, 8) has 2 channels",
+        ),
+        (
+            lambda: Sequential(AvgPool2d(9), input_shape=(2, 8, 8)),
+            GraphError,
+            "layer 0 (AvgPool2d): kernel_size=(9, 9): larger than the padded input (8, 8)",
         ),
         (
             lambda: Sequential(MaxPool2d(2), input_shape=(64,)),

@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from eftrain_hdl.graph import Conv2d, CrossEntropyLoss, GraphError, MaxPool2d, ReLU
+from eftrain_hdl.graph import Conv2d, CrossEntropyLoss, GraphError, Linear, MaxPool2d, ReLU
 from eftrain_hdl.graph.work import step_macs
 from eftrain_hdl.zoo import models
 
-SMALLEST = {"shallow": 2, "lenet": 4, "lenet10": 12, "1x": 8, "2x": 8, "4x": 8, "alexnet": 67, "vgg16": 32}
+SMALLEST = {
+    "shallow": 2, "lenet": 4, "lenet10": 12, "1x": 8, "2x": 8, "4x": 8, "alexnet": 67, "vgg16": 32, "resnet20": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", models)
@@ -41,6 +43,29 @@ def test_work_of_a_step_is_what_is_published(name: str, gigaflop: float) -> None
     counted = [node.index for node in model if name == "1x" or isinstance(node.layer, Conv2d)]
     macs = sum(count for (layer, _), count in step_macs(model, 1).items() if layer in counted)
     assert 2e-9 * macs == pytest.approx(gigaflop, rel=2e-4)
+
+
+def test_resnet20_is_the_network_of_the_paper() -> None:
+    """He et al. 2015, table 6: 0.27 M parameters; with projections (option B) 40.8 M multiply-accumulates forward."""
+    model = models["resnet20"]((3, 32, 32), 10)
+    convolutions = [node for node in model.flat if isinstance(node.layer, Conv2d)]
+    weighted = [node for node in convolutions if "shortcut" not in node.name]
+    assert len(weighted) + sum(isinstance(node.layer, Linear) for node in model.flat) == 20
+    assert [node.output_shape[0] for node in weighted] == [16] * 7 + [32] * 6 + [64] * 6
+    assert [node.name for node in convolutions if "shortcut" in node.name] == ["9.shortcut.0", "15.shortcut.0"]
+    assert (model[21].input_shape, model[21].output_shape) == ((64, 8, 8), (64, 1, 1))
+    shapes = model.parameter_shapes()
+    normalised = 2 * (7 * 16 + 6 * 32 + 6 * 64)
+    body = 9 * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
+    projections = 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert sum(np.prod(shape) for shape in shapes.values()) == body + normalised + projections + 650 == 272474
+    macs = step_macs(model, 1)
+    forward = sum(count for (_, phase), count in macs.items() if phase == "FP")
+    assert forward == 40_813_184
+    assert sum(macs.values()) == 3 * forward - 9 * 3 * 16 * 1024  # no gradient of the image
+    assert {layer for layer, _ in macs} == {
+        node.index for node in model.flat if isinstance(node.layer, (Conv2d, Linear))
+    }
 
 
 @pytest.mark.parametrize(("name", "smallest"), SMALLEST.items())

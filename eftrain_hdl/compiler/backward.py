@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
+from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 
 from .compute import Rows, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -18,7 +19,6 @@ from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot
-from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, load_nest
 
 

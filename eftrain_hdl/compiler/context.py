@@ -8,6 +8,7 @@ from typing import Any
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode, Unit
+from eftrain_hdl.planner.tiling import Tiling
 from eftrain_hdl.planner.timing import Timeline
 
 from .drains import Drains
@@ -16,7 +17,6 @@ from .layouts import WeightLayout
 from .memory import Tensor
 from .sample import Gap, Gaps
 from .stages import Stage
-from .tiling import Tiling
 from .vector import Transfer, VectorEmitter
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eftrain_hdl.isa import Opcode, Target
+from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 
 from .compute import congruent, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -17,7 +18,6 @@ from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage, tiles
 from .sweep import Piece, Slots, Sum, slot
-from .tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
 from .vector import Accumulated, Box, Transfer, load_nest
 
 

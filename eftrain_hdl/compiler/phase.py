@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from eftrain_hdl.planner.tiling import Need, Tiling, TilingError, choose
 from eftrain_hdl.planner.timing import simulate_timing
 
 from .context import Context
@@ -15,7 +16,6 @@ from .errors import CompileError
 from .sample import Sample
 from .stages import Stage
 from .sweep import Slots, Sum, sweep
-from .tiling import Need, Tiling, choose
 
 __all__ = ["Phase", "Work"]
 
@@ -75,8 +75,10 @@ class Phase(ABC):
         """Choose tiles, unless that was done for equal work of the same compilation, and emit the phase."""
         key, tilings = (self.label, *self._shape()), self.context.tilings
         if key not in tilings:
-            name = f"{self.stage.name}: {self.what}"
-            tilings[key] = choose(self.config, name, self._candidates(), self.cycles, self.halvings)
+            try:
+                tilings[key] = choose(self.config, self._candidates(), self.cycles, self.halvings)
+            except TilingError as error:
+                raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
         self._emit(tilings[key])
 
     def _shape(self) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters, check_trainable
+from eftrain_hdl.planner.tiling import Tiling
 
 from .backward import Backward, backward_without_weights, can_fuse
 from .context import Context
@@ -20,7 +21,6 @@ from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
 from .memory import Memory, Tensor
 from .stages import Map, Stage, build_stages, first_trainable
-from .tiling import Tiling
 from .update import Parameters, Update, update_from_gradient
 
 __all__ = ["Plan", "PlannedProgram", "compile_model"]

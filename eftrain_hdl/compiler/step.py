@@ -37,12 +37,12 @@ from eftrain_hdl.planner.passes import (
     map_beats,
     rectify_backward,
 )
+from eftrain_hdl.planner.tiling import Tiling
 
 from .context import Context
 from .errors import CompileError
 from .plan import Compilation, check_batch
 from .stages import Stage, cut_stages
-from .tiling import Tiling
 
 __all__ = ["Passes", "Step"]
 

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
+from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, tile_shapes
 
 from .compute import congruent, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -19,7 +20,6 @@ from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage
 from .sweep import Piece, Slots, Sum, slot
-from .tiling import Need, Tiling, in_order, shares, spans, tile_shapes
 from .vector import Accumulated, Box, Operand, Output, Transfer, load_nest, plus, split_box
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from eftrain_hdl.config import Config
 
-from .errors import CompileError
+__all__ = ["Need", "Tiling", "TilingError", "choose", "in_order", "shares", "spans", "taper", "tile_shapes"]
 
 COMPUTE_CYCLES = 3
 """What a COMPUTE costs the array beyond its work."""
@@ -29,6 +29,10 @@ do not matter there.
 """
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
+
+
+class TilingError(ValueError):
+    """No way to cut a phase fits the configuration; the message names the limits and by how much they are missed."""
 
 
 @dataclass(frozen=True)
@@ -211,13 +215,13 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
 
 
 def choose(
-    config: Config, what: str, candidates: Iterable[tuple[Tiling, Need]], timing: Callable[[Tiling], float | None],
+    config: Config, candidates: Iterable[tuple[Tiling, Need]], timing: Callable[[Tiling], float | None],
     halvings: Sequence[int],
 ) -> Tiling:
     """The quickest candidate, and how often to halve its first and last tile.
 
     ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all;
-    it judges those that the estimate likes best. Raises CompileError, naming ``what`` and the limit, if none fits.
+    it judges those that the estimate likes best. Raises TilingError if none fits.
     """
     estimates: list[tuple[int, Tiling]] = []
     least: dict[str, int] = {}
@@ -231,18 +235,19 @@ def choose(
             estimates.append((estimate, tiling))
     if estimates:
         ranked = [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])]
-        return _Search(ranked, timing, bound).run(what, halvings)
+        return _Search(ranked, timing, bound).run(halvings)
     limits = {
         "stream": ("streaming_depth", config.streaming_depth),
         "station": ("stationary_depth", config.stationary_depth),
         "words": ("accumulator_depth", config.accumulator_depth),
     }
     missed = [
-        f"needs {name} {least[key]}, {least[key] - depth} more than the {depth} there are"
+        f"needs {name} {least[key]}, {least[key] - depth} more than the {depth} there are; "
+        f"{1 << (least[key] - 1).bit_length()} would do"
         for key, (name, depth) in limits.items()
         if least.get(key, 0) > depth
     ]
-    raise CompileError(f"{what}: {'; '.join(missed) or 'no tile fits streaming, stationary and accumulators at once'}")
+    raise TilingError("; ".join(missed) or "no tile fits streaming, stationary and accumulators at once")
 
 
 def _bound(config: Config, need: Need) -> int:
@@ -276,14 +281,14 @@ class _Search:
         self._failed = 0 if better or best == inf else self._failed + 1
         return better
 
-    def run(self, what: str, halvings: Sequence[int]) -> Tiling:
+    def run(self, halvings: Sequence[int]) -> Tiling:
         """Search."""
         for tiling in self._tilings:
             self.attempt(tiling)
             if sum(cycles < inf for cycles in self._known.values()) == TRIED:
                 break
         if self._known.get(self.tiling, inf) == inf:
-            raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
+            raise TilingError("one row of the map does not fit half an operand memory")
         while len(self._known) < MOST_TRIED and any(self.attempt(tiling) for tiling in self._around()):
             pass
         base = self.tiling

@@ -11,14 +11,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Sequential
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat
+from eftrain_hdl.planner.resources import Resources
 from eftrain_hdl.zoo import models
+
+if TYPE_CHECKING:
+    from eftrain_hdl.boards import Board
 
 __all__ = [
     "FORMATS",
@@ -30,8 +34,11 @@ __all__ = [
     "add_config_options",
     "add_json_option",
     "at_least_one",
+    "board_resources",
     "build_model",
+    "check_board",
     "config_from",
+    "given_config",
     "input_shape",
     "progress_bar",
     "table",
@@ -103,14 +110,26 @@ def config_from(options: argparse.Namespace) -> Config:
     return Config(**({"rows": defaults.rows, "lanes": defaults.lanes} | given_config(options)))
 
 
+def check_board(name: str) -> None:
+    """CliError if there is no board of that name."""
+    from eftrain_hdl import boards
+
+    if name not in boards.names():
+        raise CliError(f"unknown board {name!r}: choose from {', '.join(boards.names())}")
+
+
+def board_resources(board: Board) -> Resources:
+    """What the fabric of a board has."""
+    return Resources(board.lut, board.ff, board.dsp, board.bram36)
+
+
 def board_config(options: argparse.Namespace) -> Config:
     """The configuration of ``--board`` if it was given, else that of the options; CliError if both were."""
     if options.board is None:
         return config_from(options)
     from eftrain_hdl import boards
 
-    if options.board not in boards.names():
-        raise CliError(f"unknown board {options.board!r}: choose from {', '.join(boards.names())}")
+    check_board(options.board)
     given = given_config(options)
     if given:
         option = next(iter(given)).replace("_", "-")

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.planner.resources import estimate_resources, operand_formats
 
 from .common import (
     Activity,
+    CliError,
     Output,
     adapted_board_config,
     add_config_options,
     add_json_option,
     at_least_one,
+    board_resources,
     build_model,
+    check_board,
     input_shape,
     table,
 )
+from .plan_plot import draw_plan
+from .plot import check_plot
+from .search import run_search
+
+if TYPE_CHECKING:
+    from eftrain_hdl.boards import Board
+    from eftrain_hdl.compiler.estimate import Estimate
+    from eftrain_hdl.graph import SGD, Sequential
 
 __all__ = ["add_parser"]
 
@@ -46,6 +62,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--board", metavar="NAME", help="configuration, memory and clock of a board")
     parser.add_argument("--memory", metavar="NAME", help="DRAM model (default: the board's, or zcu102)")
     parser.add_argument("--clock", type=float, metavar="MHZ", help="clock (default: the board's, or 250)")
+    parser.add_argument(
+        "--search", action="store_true", help="find the best configurations of the board: throughput against area"
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.8, metavar="F", help="of each resource, at most this much (default 0.8)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and cycles by layer (.svg, .png)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -60,50 +83,106 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.planner.ports import port_timing
 
     output = Output(options)
-    config = adapted_board_config(options)
+    if options.board is not None:
+        check_board(options.board)
     board = boards.get(options.board) if options.board else None
     clock = options.clock or (board.clock_mhz if board else 250.0)
     memory = memory_model(options.memory or (board.memory if board else "zcu102"))
+    if options.search:
+        return run_search(options, output, clock, memory.name)
+    config = adapted_board_config(options)
     model = build_model(options.model, options.input_shape, options.classes)
+    if options.plot is not None:
+        check_plot(options.plot)
+    optimizer = SGD(lr=0.01, momentum=options.momentum)
+    if board:
+        _check_memory(model, config, options.batch, optimizer, board)
+    ports = port_timing(memory, config, clock)
     with Activity("planning"):
-        estimate = estimate_step(
-            model, config, batch=options.batch, optimizer=SGD(lr=0.01, momentum=options.momentum),
-            ports=port_timing(memory, config, clock),
-        )  # fmt: skip
-    rows: list[list[str]] = []
-    layers: list[dict[str, Any]] = []
-    for phase in estimate.phases:
-        name, utilization = str(model.flat[phase.layer]), phase.macs / phase.cycles / config.macs
-        traffic = phase.bytes_read + phase.bytes_written
-        layers.append({
-            "name": name, "layer": phase.layer, "phase": phase.phase, "cycles": round(phase.cycles),
-            "estimated": phase.estimated, "utilization": utilization, "bound": phase.bound, "bytes": traffic,
-        })  # fmt: skip
-        cycles = f"{'~' if phase.estimated else ''}{phase.cycles:,.0f}"
-        rows.append([name, phase.phase, cycles, f"{utilization:.1%}", phase.bound, f"{traffic:,}"])
-    estimated = sum(phase.cycles for phase in estimate.phases if phase.estimated)
-    result = {
+        estimate = estimate_step(model, config, batch=options.batch, optimizer=optimizer, ports=ports)
+    names = [str(node) for node in model.flat]
+    result = _result(estimate, names, options.batch, clock)
+    if board and config.operand.name in operand_formats():
+        result["resources"] = estimate_resources(config).fractions(board_resources(board))
+    for line in _lines(result, estimate, board):
+        output.line(line)
+    if options.plot is not None:
+        title = f"{options.model}, batch {options.batch}, {config.rows} x {config.lanes} {config.operand.name}"
+        draw_plan(estimate, names, ports, clock, f"{title} at {clock:g} MHz (model)", options.plot)
+        output.line(f"figure           {options.plot}")
+    output.result(result)
+    return 0
+
+
+def _check_memory(model: Sequential, config: Config, batch: int, optimizer: SGD, board: Board) -> None:
+    """CliError if the tensors of a step do not fit the DRAM of the board."""
+    from eftrain_hdl.compiler.estimate import needed_memory
+
+    def needed(samples: int) -> int:
+        return needed_memory(model, config, batch=samples, optimizer=optimizer)
+
+    excess = needed(batch) - board.dram_bytes
+    if excess <= 0:
+        return
+    one = needed(1)
+    per_sample = (needed(batch) - one) / max(1, batch - 1)
+    fits = int((board.dram_bytes - one) // per_sample) + 1 if one <= board.dram_bytes else 0
+    would = f"a batch of {fits} would fit" if fits else "not even one sample fits"
+    raise CliError(
+        f"a step of {batch} samples needs {board.dram_bytes + excess:,} bytes of DRAM, {excess:,} more than the "
+        f"{board.dram_bytes:,} of {board.name}; {would}"
+    )
+
+
+def _result(estimate: Estimate, names: Sequence[str], batch: int, clock: float) -> dict[str, Any]:
+    config = estimate.config
+    layers = [
+        {
+            "name": names[phase.layer], "layer": phase.layer, "phase": phase.phase, "cycles": round(phase.cycles),
+            "estimated": phase.estimated, "utilization": phase.macs / phase.cycles / config.macs,
+            "bound": phase.bound, "bytes": phase.bytes_read + phase.bytes_written,
+        }
+        for phase in estimate.phases
+    ]  # fmt: skip
+    return {
         "gflops": estimate.gflops(clock),
         "utilization": estimate.utilization,
         "total_cycles": round(estimate.cycles),
-        "estimated_cycles": round(estimated),
-        "images_per_second": options.batch * clock * 1e6 / estimate.cycles,
+        "estimated_cycles": round(sum(phase.cycles for phase in estimate.phases if phase.estimated)),
+        "images_per_second": batch * clock * 1e6 / estimate.cycles,
         "bytes": sum(layer["bytes"] for layer in layers),
         "clock_mhz": clock,
-        "batch": options.batch,
+        "batch": batch,
         "memory_bytes": estimate.memory_bytes,
+        "resources": None,
         "config": config.as_dict(),
         "layers": layers,
     }
-    for line in table(["layer", "phase", "cycles", "MAC use", "bound", "bytes"], rows):
-        output.line(line)
-    output.line()
-    output.line(f"cycles a step    {result['total_cycles']:,} (model)")
-    if estimated:
-        output.line(f"of which       ~ {estimated:,.0f} of layers that can be planned but not trained yet")
-    output.line(f"MAC use          {estimate.utilization:.1%} of {config.rows} x {config.lanes} {config.operand.name}")
+
+
+def _lines(result: dict[str, Any], estimate: Estimate, board: Board | None) -> list[str]:
+    """The report for people."""
+    config = estimate.config
+    rows = [
+        [
+            layer["name"], layer["phase"], f"{'~' if layer['estimated'] else ''}{layer['cycles']:,}",
+            f"{layer['utilization']:.1%}", layer["bound"], f"{layer['bytes']:,}",
+        ]
+        for layer in result["layers"]
+    ]  # fmt: skip
+    lines = table(["layer", "phase", "cycles", "MAC use", "bound", "bytes"], rows)
+    lines += ["", f"cycles a step    {result['total_cycles']:,} (model)"]
+    if result["estimated_cycles"]:
+        lines.append(
+            f"of which       ~ {result['estimated_cycles']:,} of layers that can be planned but not trained yet"
+        )
     speed = f"{result['gflops']:.2f} GFLOPS, {result['images_per_second']:,.1f} images a second"
-    output.line(f"at {clock:g} MHz       {speed}")
-    output.line(f"DRAM             {estimate.memory_bytes:,} bytes, {result['bytes']:,} moved a step")
-    output.result(result)
-    return 0
+    lines += [
+        f"MAC use          {estimate.utilization:.1%} of {config.rows} x {config.lanes} {config.operand.name}",
+        f"at {result['clock_mhz']:g} MHz       {speed}",
+        f"DRAM             {estimate.memory_bytes:,} bytes, {result['bytes']:,} moved a step",
+    ]
+    if result["resources"] and board:
+        used = ", ".join(f"{part:.0%} of {name}" for name, part in result["resources"].items())
+        lines.append(f"{board.name:16} {used} (estimated from Yosys, before place and route)")
+    return lines

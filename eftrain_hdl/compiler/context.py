@@ -15,23 +15,25 @@ from .drains import Drains
 from .emit import ProgramBuilder, Region, transfer
 from .layouts import WeightLayout
 from .memory import Tensor
-from .sample import Gap, Gaps
+from .sample import Detail, Gap, Gaps
 from .stages import Stage
 from .vector import Transfer, VectorEmitter
 
 
 @dataclass
 class Context:
-    """One program under construction; ``sampled`` if only its timing is of interest."""
+    """One program under construction."""
 
     config: Config
     batch: int
-    sampled: bool = False
+    detail: Detail = Detail.COMPLETE
     tilings: dict[tuple[Any, ...], Tiling] = field(default_factory=dict)
     """What was chosen, by the shape of the phase; programs of one compilation share it."""
     builder: ProgramBuilder = field(default_factory=ProgramBuilder)
     gaps: dict[int, Gaps] = field(default_factory=dict)
     """What is left out, by number of the phase."""
+    closed: float = 0.0
+    """Cycles of all phases with weights, estimated."""
 
     def __post_init__(self) -> None:
         self.banks = cycle(range(self.config.accumulator_banks))

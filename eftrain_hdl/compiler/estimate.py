@@ -14,10 +14,10 @@ from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 from eftrain_hdl.planner.timing import demand, simulate_timing
 
 from .context import Context
-from .sample import Gap, Gaps
+from .sample import Detail, Gap, Gaps
 from .step import Passes, Step
 
-__all__ = ["Estimate", "PhaseEstimate", "estimate_step"]
+__all__ = ["Estimate", "PhaseEstimate", "estimate_step", "needed_memory", "quick_estimate"]
 
 _BOUND = 0.85
 """A resource that is busy for a smaller part of the time does not bound the phase: latencies do."""
@@ -115,6 +115,26 @@ def estimate_step(
             need = {unit: sum(needs[number][unit] for number in numbers) for unit in Unit}
             phases.append(_phase(config, label, sum(cycles[k] for k in numbers), need, macs.get(label, 0), ports))
     return Estimate(config, batch, phases, step.memory_bytes())
+
+
+def quick_estimate(model: Sequential, config: Config, *, batch: int, optimizer: SGD) -> float:
+    """Cycles of a training step, roughly and soon: by the closed estimate that ranks tilings, phase after phase."""
+    step = Step(model, config, batch, optimizer, Detail.CLOSED)
+    total = 0.0
+    for work in (*step.forward(), *step.backward()):
+        if isinstance(work, Passes):
+            total += sum(one.cycles(config, DEFAULT_PORTS) for one in work.passes)
+        else:
+            total += work.closed
+    return total
+
+
+def needed_memory(model: Sequential, config: Config, *, batch: int, optimizer: SGD) -> int:
+    """Bytes of DRAM that training needs for its tensors."""
+    step = Step(model, config, batch, optimizer, Detail.CLOSED)
+    for _ in (*step.forward(), *step.backward()):
+        pass
+    return step.memory_bytes()
 
 
 def _closed(work: Passes, config: Config, ports: PortTiming) -> PhaseEstimate:

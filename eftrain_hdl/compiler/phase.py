@@ -8,12 +8,12 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eftrain_hdl.planner.tiling import Need, Tiling, TilingError, choose
+from eftrain_hdl.planner.tiling import Need, Tiling, TilingError, choose, quickest
 from eftrain_hdl.planner.timing import simulate_timing
 
 from .context import Context
 from .errors import CompileError
-from .sample import Sample
+from .sample import Detail, Sample
 from .stages import Stage
 from .sweep import Slots, Sum, sweep
 
@@ -74,11 +74,14 @@ class Phase(ABC):
     def emit(self) -> None:
         """Choose tiles, unless that was done for equal work of the same compilation, and emit the phase."""
         key, tilings = (self.label, *self._shape()), self.context.tilings
-        if key not in tilings:
-            try:
+        try:
+            if self.context.detail is Detail.CLOSED:
+                self.context.closed += quickest(self.config, self._candidates())
+                return
+            if key not in tilings:
                 tilings[key] = choose(self.config, self._candidates(), self.cycles, self.halvings)
-            except TilingError as error:
-                raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
+        except TilingError as error:
+            raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
         self._emit(tilings[key])
 
     def _shape(self) -> tuple[Any, ...]:
@@ -88,7 +91,7 @@ class Phase(ABC):
     def cycles(self, tiling: Tiling) -> float | None:
         """What the timing model says of a tiling; None if it cannot be emitted."""
         probe = copy(self)
-        probe.context = Context(self.config, self.context.batch, sampled=True)
+        probe.context = Context(self.config, self.context.batch, Detail.SAMPLED)
         try:
             probe._emit(tiling)
         except CompileError:

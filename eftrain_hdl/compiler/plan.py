@@ -20,6 +20,7 @@ from .errors import CompileError
 from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
 from .memory import Memory, Tensor
+from .sample import Detail
 from .stages import Map, Stage, build_stages, first_trainable
 from .update import Parameters, Update, update_from_gradient
 
@@ -103,22 +104,22 @@ class Plan:
 
 
 class Compilation:
-    """A compilation of ``stages`` under way; ``sampled`` if only its timing is of interest.
+    """A compilation of ``stages`` under way.
 
     ``behind``: the stages lie behind others that train. The gradient of their input is wanted as well, and it and the
     input are others' tensors, for which no memory is set aside.
     """
 
     def __init__(
-        self, stages: list[Stage], config: Config, batch: int, optimizer: SGD, base: int, *, sampled: bool = False,
-        behind: bool = False,
+        self, stages: list[Stage], config: Config, batch: int, optimizer: SGD, base: int, *,
+        detail: Detail = Detail.COMPLETE, behind: bool = False,
     ):  # fmt: skip
         self.config, self.batch, self.optimizer = config, batch, optimizer
         self.stages = stages
         self.memory = Memory(base)
         self.behind = behind
         self.first = 0 if behind else first_trainable(stages)
-        self.sampled = sampled
+        self.detail = detail
         self.tilings: dict[tuple[Any, ...], Tiling] = {}
         self._place_tensors()
 
@@ -163,7 +164,7 @@ class Compilation:
 
     def forward(self) -> Context:
         """From inputs to logits."""
-        context = Context(self.config, self.batch, self.sampled, self.tilings)
+        context = Context(self.config, self.batch, self.detail, self.tilings)
         for k, stage in enumerate(self.stages):
             source, output, index = self.values[k], self.values[k + 1], self.indices[k]
             if stage.weights:
@@ -174,7 +175,7 @@ class Compilation:
 
     def backward(self, fused: bool) -> Context:
         """From the gradient of the logits down to the first weights, updated on the way or with gradients stored."""
-        context = Context(self.config, self.batch, self.sampled, self.tilings)
+        context = Context(self.config, self.batch, self.detail, self.tilings)
         gradient, passed = self.gradient, False
         for k in range(len(self.stages) - 1, self.first - 1, -1):
             stage = self.stages[k]
@@ -204,7 +205,7 @@ class Compilation:
 
     def update(self) -> Context:
         """The optimizer's step from stored gradients."""
-        context = Context(self.config, self.batch, self.sampled, self.tilings)
+        context = Context(self.config, self.batch, self.detail, self.tilings)
         for stage in self.stages:
             if stage.weights:
                 update_from_gradient(context, stage, self._parameters(stage))

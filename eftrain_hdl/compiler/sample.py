@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from eftrain_hdl.isa import Unit
@@ -14,12 +15,23 @@ if TYPE_CHECKING:
     from .context import Context
     from .sweep import Piece
 
-__all__ = ["Gap", "Gaps", "Sample"]
+__all__ = ["Detail", "Gap", "Gaps", "Sample"]
 
 _PROBE, _MOST_PROBE = 200, 400
 """Instructions after which a sampled phase is cut short when two rounds of its inner loop are over, and in any case."""
 _STEADY = 16
 """Pieces of a sum, after the buffers have been filled once, that stand for those left out behind them."""
+
+
+class Detail(Enum):
+    """What is made of the phases."""
+
+    COMPLETE = auto()
+    """Programs to run."""
+    SAMPLED = auto()
+    """Programs without the middle of long phases, for their timing."""
+    CLOSED = auto()
+    """No programs: the estimate that ranks tilings, in ``Context.closed``."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +80,12 @@ class Sample:
         start = builder.count()
         marks: list[Marks] = []
         k, cut = 0, False
+        sampled = self._context.detail is Detail.SAMPLED
         while k < count:
             marks.append(builder.marks())
             done = builder.count() - start
             enough = done > (_PROBE if k >= 2 * inner else _MOST_PROBE)
-            if self._context.sampled and enough and not cut and count - 2 > k > 3:
+            if sampled and enough and not cut and count - 2 > k > 3:
                 period = inner if 2 * inner <= k else 1
                 first = k - max(1, k // 3 // period) * period
                 ratio = sum(weights[k : count - 2]) / sum(weights[first:k])
@@ -83,6 +96,8 @@ class Sample:
 
     def run(self, steps: Iterable[Callable[[], None]]) -> None:
         """Take steps that are equal work, apart from the last, one after the other."""
+        if self._context.detail is Detail.CLOSED:
+            return
         steps = list(steps)
         for step in self.take(steps, [1] * len(steps)):
             step()
@@ -94,7 +109,7 @@ class Sample:
         pace behind them.
         """
         count, first = len(pieces), slots + _STEADY
-        if not self._context.sampled or count < first + _STEADY:
+        if self._context.detail is not Detail.SAMPLED or count < first + _STEADY:
             for k, piece in enumerate(pieces):
                 yield piece, count - k
             return

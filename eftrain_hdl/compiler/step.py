@@ -42,6 +42,7 @@ from eftrain_hdl.planner.tiling import Tiling
 from .context import Context
 from .errors import CompileError
 from .plan import Compilation, check_batch
+from .sample import Detail
 from .stages import Stage, cut_stages
 
 __all__ = ["Passes", "Step"]
@@ -63,15 +64,17 @@ class Step:
     """One training step of ``model``: `forward`, then `backward` with the update.
 
     Raises CompileError and GraphError as ``compile_model`` does, but not for layers that can be planned only. Programs
-    are sampled: only their timing is of interest.
+    are sampled, since only their timing is of interest, or left out.
     """
 
-    def __init__(self, model: Sequential, config: Config, batch: int, optimizer: SGD) -> None:
+    def __init__(
+        self, model: Sequential, config: Config, batch: int, optimizer: SGD, detail: Detail = Detail.SAMPLED
+    ) -> None:
         check_batch(batch)
         CrossEntropyLoss().classes(model)
         if not model.parameter_shapes():
             raise CompileError("the network has nothing to train: it needs a Conv2d or a Linear layer")
-        self._parts = _Cutter(config, batch, optimizer).parts(model.nodes, behind=False, first=True)
+        self._parts = _Cutter(config, batch, optimizer, detail).parts(model.nodes, behind=False, first=True)
 
     def forward(self) -> Iterator[Work]:
         """From inputs to logits."""
@@ -165,8 +168,8 @@ class _Block(_Part):
 class _Cutter:
     """Cuts layers into parts."""
 
-    def __init__(self, config: Config, batch: int, optimizer: SGD) -> None:
-        self._config, self._batch, self._optimizer = config, batch, optimizer
+    def __init__(self, config: Config, batch: int, optimizer: SGD, detail: Detail) -> None:
+        self._config, self._batch, self._optimizer, self._detail = config, batch, optimizer, detail
         self._tilings: dict[tuple[Any, ...], Tiling] = {}
 
     def parts(self, nodes: Sequence[Node], behind: bool, first: bool = False) -> list[_Part]:
@@ -189,7 +192,9 @@ class _Cutter:
         return parts
 
     def _compilation(self, stages: list[Stage], behind: bool) -> Compilation:
-        compilation = Compilation(stages, self._config, self._batch, self._optimizer, 0, sampled=True, behind=behind)
+        compilation = Compilation(
+            stages, self._config, self._batch, self._optimizer, 0, detail=self._detail, behind=behind
+        )
         compilation.tilings = self._tilings  # equal work of two runs is cut once
         return compilation
 

@@ -79,7 +79,7 @@ class Memory:
         self.reads: list[list[Flow]] = [[] for _ in range(reads)]
         self.write = Flow(self)
         self._then = 0.0
-        self._written = -_LINGER
+        self._written = float(-_LINGER)
         self._version = 0
 
     def read_flow(self, port: int) -> Flow:

@@ -9,7 +9,7 @@ from typing import Any
 
 from eftrain_hdl.config import Config
 
-__all__ = ["Need", "Tiling", "TilingError", "choose", "in_order", "shares", "spans", "taper", "tile_shapes"]
+__all__ = ["Need", "Tiling", "TilingError", "choose", "in_order", "quickest", "shares", "spans", "taper", "tile_shapes"]
 
 COMPUTE_CYCLES = 3
 """What a COMPUTE costs the array beyond its work."""
@@ -214,6 +214,11 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     return max(ends) + first // 8
 
 
+def quickest(config: Config, candidates: Iterable[tuple[Tiling, Need]]) -> int:
+    """The closed estimate of the best candidate. Raises TilingError if none fits."""
+    return _ranked(config, candidates)[0][0][0]
+
+
 def choose(
     config: Config, candidates: Iterable[tuple[Tiling, Need]], timing: Callable[[Tiling], float | None],
     halvings: Sequence[int],
@@ -223,30 +228,29 @@ def choose(
     ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all;
     it judges those that the estimate likes best. Raises TilingError if none fits.
     """
+    estimates, bound = _ranked(config, candidates)
+    return _Search([tiling for _, tiling in estimates], timing, bound).run(halvings)
+
+
+def _ranked(
+    config: Config, candidates: Iterable[tuple[Tiling, Need]]
+) -> tuple[list[tuple[int, Tiling]], int]:
+    """Candidates that fit with their closed estimates, best first, and cycles that no candidate undercuts."""
     estimates: list[tuple[int, Tiling]] = []
-    least: dict[str, int] = {}
-    bound = inf
+    needs = []
     for tiling, need in candidates:
-        bound = min(bound, _bound(config, need))
-        for name in ("stream", "station", "words"):
-            least[name] = min(least.get(name, getattr(need, name)), getattr(need, name))
+        needs.append(need)
         estimate = cycles(config, tiling, need)
         if estimate is not None:
             estimates.append((estimate, tiling))
     if estimates:
-        ranked = [tiling for _, tiling in sorted(estimates, key=lambda pair: pair[0])]
-        return _Search(ranked, timing, bound).run(halvings)
-    limits = {
-        "stream": ("streaming_depth", config.streaming_depth),
-        "station": ("stationary_depth", config.stationary_depth),
-        "words": ("accumulator_depth", config.accumulator_depth),
-    }
-    missed = [
-        f"needs {name} {least[key]}, {least[key] - depth} more than the {depth} there are; "
-        f"{1 << (least[key] - 1).bit_length()} would do"
-        for key, (name, depth) in limits.items()
-        if least.get(key, 0) > depth
-    ]
+        return sorted(estimates, key=lambda pair: pair[0]), min(_bound(config, need) for need in needs)
+    missed = []
+    for key, name in (("stream", "streaming_depth"), ("station", "stationary_depth"), ("words", "accumulator_depth")):
+        least, depth = min(getattr(need, key) for need in needs), getattr(config, name)
+        if least > depth:
+            would = 1 << (least - 1).bit_length()
+            missed.append(f"needs {name} {least}, {least - depth} more than the {depth} there are; {would} would do")
     raise TilingError("; ".join(missed) or "no tile fits streaming, stationary and accumulators at once")
 
 

@@ -1,0 +1,117 @@
+"""``eftrain plan --search``: the best configurations of a board for a network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from eftrain_hdl.cli.common import (
+    FORMATS,
+    Activity,
+    CliError,
+    Output,
+    board_resources,
+    build_model,
+    given_config,
+    table,
+)
+from eftrain_hdl.config import Config
+
+if TYPE_CHECKING:
+    from eftrain_hdl.planner.search import Choice
+
+__all__ = ["run_search"]
+
+_FORMATS = ("fp32", "bf16")
+
+
+def _rough(model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, config: Config) -> float | None:
+    from eftrain_hdl.compiler import CompileError
+    from eftrain_hdl.compiler.estimate import quick_estimate
+    from eftrain_hdl.graph import SGD
+
+    try:
+        return quick_estimate(build_model(model, shape, classes), config, batch=batch, optimizer=SGD(lr=0.01))
+    except CompileError:
+        return None
+
+
+def _exact(
+    model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, memory: str, clock: float,
+    config: Config,
+) -> float | None:  # fmt: skip
+    from eftrain_hdl.compiler import CompileError
+    from eftrain_hdl.compiler.estimate import estimate_step
+    from eftrain_hdl.graph import SGD
+    from eftrain_hdl.planner.dram import memory_model
+    from eftrain_hdl.planner.ports import port_timing
+
+    ports = port_timing(memory_model(memory), config, clock)
+    try:
+        network = build_model(model, shape, classes)
+        return estimate_step(network, config, batch=batch, optimizer=SGD(lr=0.01), ports=ports).cycles
+    except CompileError:
+        return None
+
+
+def run_search(options: argparse.Namespace, output: Output, clock: float, memory: str) -> int:
+    """Search and report."""
+    from eftrain_hdl import boards
+    from eftrain_hdl.graph.work import step_macs
+    from eftrain_hdl.planner.search import SearchError, search
+
+    if options.board is None:
+        raise CliError("--search needs a --board")
+    given = given_config(options)
+    formats = [given.pop("operand").name] if "operand" in given else list(_FORMATS)
+    ports = given.pop("ports", None)
+    if given:
+        raise CliError(f"--search chooses --{next(iter(given)).replace('_', '-')} itself: leave it out")
+    if not 0 < options.share <= 1:
+        raise CliError(f"--share must lie between 0 and 1, not {options.share}")
+    board = boards.get(options.board)
+    has = board_resources(board)
+    task = (options.model, options.input_shape, options.classes, options.batch)
+    network = build_model(*task[:3])
+    macs = sum(step_macs(network, options.batch).values())
+    found: dict[str, list[Choice]] = {}
+    with ProcessPoolExecutor(os.cpu_count()) as pool, Activity("searching"):
+
+        def every(one: Callable[[Config], float | None]) -> Callable[[Sequence[Config]], list[float | None]]:
+            return lambda configs: list(pool.map(one, configs))
+
+        for name in formats:
+            try:
+                found[name] = search(
+                    has, options.share, FORMATS[name], ports or board.config.ports,
+                    every(partial(_rough, *task)), every(partial(_exact, *task, memory, clock)),
+                )  # fmt: skip
+            except SearchError as error:
+                raise CliError(f"{options.board}, {name}: {error}") from None
+    result: dict[str, Any] = {"board": options.board, "clock_mhz": clock, "batch": options.batch, "pareto": []}
+    rows = []
+    for choice in (choice for choices in found.values() for choice in choices):
+        config, gflops = choice.config, 2 * macs / choice.cycles * clock / 1000
+        images = options.batch * clock * 1e6 / choice.cycles
+        part = choice.resources.fractions(has)
+        result["pareto"].append({
+            "config": config.as_dict(), "gflops": gflops, "images_per_second": images,
+            "utilization": macs / choice.cycles / config.macs, "resources": part,
+        })  # fmt: skip
+        depths = f"{config.streaming_depth}, {config.stationary_depth}, {config.accumulator_depth}"
+        rows.append([
+            f"{config.rows} x {config.lanes} {config.operand.name}", str(config.ports), depths, f"{gflops:.1f}",
+            f"{images:.1f}", *(f"{part[key]:.0%}" for key in ("lut", "ff", "dsp", "bram36")),
+        ])  # fmt: skip
+    header = ["array", "ports", "buffers, accumulators", "GFLOPS", "images/s", "LUT", "FF", "DSP", "BRAM"]
+    for line in table(header, rows):
+        output.line(line)
+    output.line()
+    output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model;")
+    output.line(f"area by a model fitted to Yosys, at most {options.share:.0%} of each resource. Clocks are assumed.")
+    output.result(result)
+    return 0

@@ -1,0 +1,132 @@
+"""The best configurations of a board for a network: which fit, which are quick, and what speed costs in area."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.numerics import FloatFormat
+from eftrain_hdl.planner.resources import Resources, estimate_resources
+
+__all__ = ["Choice", "SearchError", "fitting", "pareto", "search"]
+
+_LANES = (4, 8, 16, 32)
+_TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
+"""Rows in lanes."""
+_DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
+"""Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
+_JUDGED, _VARIED = 8, 2
+"""Configurations that the timing model judges, and of how many of them it judges smaller variants."""
+
+
+class SearchError(ValueError):
+    """Nothing fits; the message says which limit is missed and by how much."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A configuration, what it takes of the board, and the cycles of a step.
+
+    ``share`` is the largest fraction of any of the board's resources.
+    """
+
+    config: Config
+    resources: Resources
+    share: float
+    cycles: float
+
+
+def fitting(board: Resources, share: float, operand: FloatFormat, ports: int) -> list[Config]:
+    """Arrays that take at most ``share`` of every resource, each with the largest buffers that fit."""
+    configs = []
+    for rows, lanes in _shapes():
+        for streaming, stationary, words in _DEPTHS:
+            config = Config(
+                rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming,
+                stationary_depth=stationary, accumulator_depth=words * max(1, lanes // rows),
+            )  # fmt: skip
+            if _share(config, board) <= share:
+                configs.append(config)
+                break
+    return configs
+
+
+def _shapes() -> Iterator[tuple[int, int]]:
+    """Rows and lanes: one is a multiple of the other, and both fill beats of 128 bits."""
+    for lanes in _LANES:
+        for part in (4, 2):
+            if lanes // part >= 4:
+                yield lanes // part, lanes
+        for times in _TIMES:
+            yield times * lanes, lanes
+
+
+def _share(config: Config, board: Resources) -> float:
+    return max(estimate_resources(config).fractions(board).values())
+
+
+def search(
+    board: Resources, share: float, operand: FloatFormat, ports: int,
+    rough: Callable[[Sequence[Config]], Sequence[float | None]],
+    exact: Callable[[Sequence[Config]], Sequence[float | None]],
+) -> list[Choice]:  # fmt: skip
+    """The quickest configurations, and those that need less area than any quicker one; quickest first.
+
+    ``rough`` and ``exact`` give cycles of a step, or None where the network cannot be compiled. Raises SearchError.
+    """
+    configs = fitting(board, share, operand, ports)
+    if not configs:
+        raise SearchError(_nothing_fits(board, share, operand, ports))
+    ranked = pareto(_choices(board, configs, rough(configs)))
+    if not ranked:
+        raise SearchError(f"none of the {len(configs)} configurations that fit can be compiled for this network")
+    chosen = [choice.config for choice in ranked[:_JUDGED]]
+    for config in chosen[:_VARIED]:
+        chosen += _smaller(config)
+    chosen = list(dict.fromkeys(chosen))
+    return pareto(_choices(board, chosen, exact(chosen)))
+
+
+def _smaller(config: Config) -> Iterator[Config]:
+    """The same array with half a buffer, or with fewer ports."""
+    if config.ports > 1:
+        yield replace(config, ports=config.ports - 1)
+    for name in ("streaming_depth", "stationary_depth"):
+        if getattr(config, name) > _DEPTHS[-1][0]:
+            yield replace(config, **{name: getattr(config, name) // 2})
+
+
+def _choices(board: Resources, configs: Sequence[Config], cycles: Sequence[float | None]) -> list[Choice]:
+    return [
+        Choice(config, estimate_resources(config), _share(config, board), count)
+        for config, count in zip(configs, cycles, strict=True) if count is not None
+    ]  # fmt: skip
+
+
+def pareto(choices: Sequence[Choice]) -> list[Choice]:
+    """Choices that no other one beats in both cycles and share; quickest first."""
+    front: list[Choice] = []
+    for choice in sorted(choices, key=lambda one: (one.cycles, one.share)):
+        if not front or choice.share < front[-1].share:
+            front.append(choice)
+    return front
+
+
+def _nothing_fits(board: Resources, share: float, operand: FloatFormat, ports: int) -> str:
+    streaming, stationary, words = _DEPTHS[-1]
+    least = min(
+        (
+            Config(
+                rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming,
+                stationary_depth=stationary, accumulator_depth=words * max(1, lanes // rows),
+            )
+            for rows, lanes in _shapes()
+        ),
+        key=lambda config: _share(config, board),
+    )  # fmt: skip
+    used = estimate_resources(least).fractions(board)
+    over = ", ".join(
+        f"{name} {part:.0%} of the board's, {part - share:.0%} too much" for name, part in used.items() if part > share
+    )
+    return f"no configuration fits {share:.0%} of the board: even {least.rows} x {least.lanes} needs {over}"

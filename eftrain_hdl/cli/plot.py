@@ -11,18 +11,18 @@ import numpy as np
 from eftrain_hdl.cli.common import CliError
 from eftrain_hdl.cli.report import PHASES, Report
 
-__all__ = ["check_plot", "draw"]
+__all__ = ["GRID", "INK", "MUTED", "PHASE_COLORS", "STYLE", "check_plot", "draw"]
 
-_INK, _MUTED, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
+INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 _LOSS = "#0b6e99"
-_PHASE_COLORS = {"FP": "#0b6e99", "BP": "#e08e0b", "WU": "#7a9e3f"}
-_STYLE: dict[Any, Any] = {
+PHASE_COLORS = {"FP": "#0b6e99", "BP": "#e08e0b", "WU": "#7a9e3f"}
+STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
@@ -51,13 +51,13 @@ def draw(report: Report, title: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     parts = report.phases()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 4.2) if parts else (6.4, 4.2), layout="constrained")
         axes = figure.subplots(1, 2, width_ratios=(1.1, 1)) if parts else [figure.subplots()]
         _loss(axes[0], report)
         if parts:
             _cycles(axes[1], report)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=_MUTED)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=160)
 
@@ -81,7 +81,7 @@ def _loss(axes: Any, report: Report) -> None:
     axes.set_xlabel("step")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.grid(color=_GRID)
+    axes.grid(color=GRID)
     axes.legend(frameon=False, loc="lower left")
     axes.text(
         0.98,
@@ -96,7 +96,7 @@ def _loss(axes: Any, report: Report) -> None:
     )
     axes.text(
         0.98, 0.83, f"test accuracy\n({report.accuracy_before:.1%} before training)",
-        transform=axes.transAxes, ha="right", va="top", color=_MUTED,
+        transform=axes.transAxes, ha="right", va="top", color=MUTED,
     )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def _cycles(axes: Any, report: Report) -> None:
         if not cycles.any():
             continue
         label = f"{phase} ({used[phase]:.0%} of the array)"
-        axes.barh(range(len(names)), cycles, left=left, height=0.62, color=_PHASE_COLORS[phase], label=label)
+        axes.barh(range(len(names)), cycles, left=left, height=0.62, color=PHASE_COLORS[phase], label=label)
         left += cycles
     axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.invert_yaxis()
@@ -118,7 +118,7 @@ def _cycles(axes: Any, report: Report) -> None:
     axes.set_title(f"Cycles of a step: {report.mean_cycles:,.0f}")
     axes.set_xlabel("clock cycles")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.grid(axis="x", color=_GRID)
+    axes.grid(axis="x", color=GRID)
     axes.tick_params(axis="y", length=0)
     axes.legend(framealpha=0.9, edgecolor="none", loc="lower right" if _lowest_is_short(left) else "upper right")
 

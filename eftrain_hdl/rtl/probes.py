@@ -1,7 +1,7 @@
-"""The accelerator with its activity on outputs of its own, for simulation: the same logic, and one word a unit to watch.
+"""The accelerator with its activity on outputs, for simulation: the same logic, and a word to watch for each unit.
 
-A probe only looks. It reads signals that the hardware has anyway, so that the accelerator itself needs no port for it;
-what a word means is decided by who reads it (``runtime/timeline.py``).
+A probe only looks: it reads signals that the hardware has anyway, so that the accelerator itself needs no port for it.
+What a word means is decided by who reads it (``runtime/activity.py``).
 """
 
 from __future__ import annotations

@@ -53,8 +53,7 @@ class Lane:
     def cycles(self, start: int = 0, end: int | None = None) -> dict[Activity, int]:
         """Cycles of each activity that occurs between two cycles, by default in all."""
         edges = np.clip(self.edges, start, self.edges[-1] if end is None else end)
-        sums = np.zeros(len(self.activities), np.int64)
-        np.add.at(sums, self.codes, np.diff(edges))
+        sums = np.bincount(self.codes, weights=np.diff(edges), minlength=len(self.activities))
         return {what: int(count) for what, count in zip(self.activities, sums, strict=True) if count}
 
     def states(self, start: int = 0, end: int | None = None) -> Counter[State]:
@@ -64,10 +63,9 @@ class Lane:
             counts[what.state] += count
         return counts
 
-    @property
-    def busy(self) -> int:
+    def busy(self, start: int = 0, end: int | None = None) -> int:
         """Cycles in which the unit executes an instruction; of COMMAND, in which a program runs."""
-        return sum(count for state, count in self.states().items() if state in BUSY)
+        return sum(count for state, count in self.states(start, end).items() if state in BUSY)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def _key(verilog: str, ports: int, data_width: int, top: str, probed: bool, tool
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.read_bytes())
-    for text in (verilog, f"{ports} {data_width} {top} {probed}", repr(_VERILATOR_FLAGS), repr(_CXX_FLAGS), tools.identity):
+    model = f"{ports} {data_width} {top} {probed}"
+    for text in (verilog, model, repr(_VERILATOR_FLAGS), repr(_CXX_FLAGS), tools.identity):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:32]
 

@@ -74,7 +74,8 @@ class Semaphores(wiring.Component):
             m.d.sync += count.eq(sum(port.give & port.give_mask[index] for port in ports))
 
         # Compare in one cycle, choose in the second, subtract in the third, choose again when the comparison shows it.
-        self._available = available = Signal(SEMAPHORES)
+        available = Signal(SEMAPHORES)
+        self._available = available
         served = Signal(self.units)
         masks = Signal(SEMAPHORES)
         satisfied = Signal(self.units)

@@ -149,9 +149,10 @@ def running_lanes(changes: Mapping[Unit, Changes]) -> dict[Unit, Lane]:
 
     Raises ValueError if the recording has no run, or more than one.
     """
-    command = _lane(Unit.COMMAND, changes[Unit.COMMAND])
-    runs = [span for span in command.spans() if span.activity.state is not State.IDLE]
-    if not runs or any(after.start != before.end for before, after in zip(runs, runs[1:], strict=False)):
+    spans = list(_lane(Unit.COMMAND, changes[Unit.COMMAND]).spans())
+    runs = [span for span in spans if span.activity.state is not State.IDLE]
+    gaps = any(after.start != before.end for before, after in zip(runs, runs[1:], strict=False))
+    if not runs or runs[-1] is spans[-1] or gaps:
         raise ValueError("the recording must hold one run of a program from its start to its end")
     start, end = runs[0].start, runs[-1].end
     return {unit: _cut(_lane(unit, changes[unit]), start, end) for unit in changes}

@@ -105,7 +105,8 @@ def test_lanes_are_cut_to_the_run_and_equal_neighbours_are_one() -> None:
 
 
 def test_a_recording_without_a_whole_run_is_refused() -> None:
-    for command in (changes((100, 0)), changes((0, RUNNING), (5, 0), (9, RUNNING), (12, 0))):
+    twice, endless = changes((0, RUNNING), (5, 0), (9, RUNNING), (12, 0)), changes((0, 0), (5, FETCHING), (9, RUNNING))
+    for command in (changes((100, 0)), twice, endless):
         with pytest.raises(ValueError, match="one run of a program"):
             running_lanes({**recording(), Unit.COMMAND: command})
 

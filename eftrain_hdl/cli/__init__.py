@@ -6,17 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from eftrain_hdl.cli import area, info, plan, train, verilog
+from eftrain_hdl.cli import area, info, plan, trace, train, verilog
 from eftrain_hdl.cli.common import CliError, Parser
 
 __all__ = ["main"]
 
-_COMMANDS = (train, verilog, plan, area, info)
+_COMMANDS = (train, trace, verilog, plan, area, info)
 
 _EPILOG = """\
 examples:
   eftrain train --model lenet --data digits --device sim --rows 8 --lanes 8 --batch 16 --steps 300
   eftrain train --model shallow --device emulator --steps 60 --json -
+  eftrain trace --model shallow --rows 8 --lanes 8 --plot build/trace.png
   eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
   eftrain plan --board zcu102 --model vgg16 --batch 16
   eftrain area --board zcu102

@@ -61,9 +61,13 @@ class Accelerator(wiring.Component):
         """The unit that executes VECTOR; a subclass may put another in its place."""
         return VectorUnit(self.config)
 
+    def core(self) -> Core:
+        """What a soft reset resets; a subclass may put another in its place."""
+        return Core(self.config, self.compute_unit(), self.vector_unit())
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        core = Core(self.config, self.compute_unit(), self.vector_unit())
+        core = self.core()
         m.submodules.registers = bank = RegisterBank(REGISTER_MAP)
         m.submodules.supervisor = supervisor = Supervisor()
         core_reset = Signal()

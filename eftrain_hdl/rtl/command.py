@@ -93,7 +93,7 @@ class CommandProcessor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        m.submodules.words = words = WordUnpacker(config.data_width)
+        m.submodules.words = self._words = words = WordUnpacker(config.data_width)
         m.submodules.log = log = TimestampLog()
         passed = Signal()
         m.d.comb += [
@@ -178,7 +178,7 @@ class CommandProcessor(wiring.Component):
             m.next = "STOPPED"
 
         m.d.comb += self.running.eq(1)
-        with m.FSM():
+        with m.FSM() as self._sequence:
             with m.State("IDLE"):
                 m.d.comb += [self.running.eq(0), self.begun.eq(self.start & ~self.halt)]
                 m.d.sync += [position.eq(0), place.eq(0), index.eq(0), tag.eq(0)]

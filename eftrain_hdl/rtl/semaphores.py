@@ -75,6 +75,7 @@ class Semaphores(wiring.Component):
 
         # Compare in one cycle, choose in the second, subtract in the third, choose again when the comparison shows it.
         available = Signal(SEMAPHORES)
+        self._available = available
         served = Signal(self.units)
         masks = Signal(SEMAPHORES)
         satisfied = Signal(self.units)

@@ -13,7 +13,7 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.rtl.accelerator import Accelerator
 from eftrain_hdl.synthesis.merge import merge_modules
 
-__all__ = ["Top", "generate_rtlil", "generate_verilog"]
+__all__ = ["Top", "generate_rtlil", "generate_verilog", "top_rtlil", "top_verilog"]
 
 
 class Top(Elaboratable):
@@ -76,7 +76,11 @@ def generate_rtlil(config: Config, *, name: str = "eftrain", accelerator: Accele
     time.
     No memory of the accelerator is read before it is written. Parameters as for :func:`generate_verilog`.
     """
-    top = Top(config, accelerator)
+    return top_rtlil(Top(config, accelerator), name)
+
+
+def top_rtlil(top: Top, name: str = "eftrain") -> str:
+    """As :func:`generate_rtlil`, of a top level that exists already; it cannot be used again."""
     with patch.object(rtlil.ModuleEmitter, "emit_memory"):
         text = rtlil.convert(top, name=name, ports=list(top.ports.values()), emit_src=False)
     return merge_modules(text)
@@ -93,4 +97,9 @@ def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Acce
     accelerator : Accelerator or None
         As for :class:`Top`.
     """
-    return rtlil_to_verilog(generate_rtlil(config, name=name, accelerator=accelerator), strip_internal_attrs=True)
+    return top_verilog(Top(config, accelerator), name)
+
+
+def top_verilog(top: Top, name: str = "eftrain") -> str:
+    """As :func:`generate_verilog`, of a top level that exists already; it cannot be used again."""
+    return rtlil_to_verilog(top_rtlil(top, name), strip_internal_attrs=True)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +37,21 @@ def _gateware_key(config: Config) -> str:
     return digest.hexdigest()[:32]
 
 
-def cached_verilog(config: Config, progress: Callable[[str], None] | None = None) -> str:
-    """Verilog of the accelerator; elaborated once for each configuration and version of the sources."""
-    path = cache_directory() / "verilog" / f"{_gateware_key(config)}.v"
+def cached_verilog(
+    config: Config, progress: Callable[[str], None] | None = None, *, probed: bool = False
+) -> str:
+    """Verilog of the accelerator, with probes or without; elaborated once for each configuration and version of the
+    sources.
+    """
+    path = cache_directory() / "verilog" / f"{_gateware_key(config)}{'-probed' if probed else ''}.v"
     if path.exists():
         return path.read_text()
+    from eftrain_hdl.rtl.probes import generate_probed_verilog
     from eftrain_hdl.rtl.top import generate_verilog
 
     if progress:
         progress(f"elaborating a {config.rows} x {config.lanes} accelerator")
-    text = generate_verilog(config)
+    text = generate_probed_verilog(config) if probed else generate_verilog(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{hashlib.sha256(text.encode()).hexdigest()[:8]}")
     partial.write_text(text)
@@ -76,6 +82,9 @@ class SimDevice(RegisterDevice):
         Told in a line of text before each slow step of the first use.
     """
 
+    _model: ClassVar[type[VerilatedModel]] = VerilatedModel
+    _probed: ClassVar[bool] = False
+
     def __init__(
         self,
         config: Config,
@@ -91,20 +100,20 @@ class SimDevice(RegisterDevice):
         self.window_base = 0
         self.window_limit = memory_bytes
         self._setup = {"burst_bytes": burst_bytes, "watchdog": watchdog}
-        model = memory_model(memory) if isinstance(memory, str) else memory
         assert config.data_width is not None
         library = build_model(
-            cached_verilog(config, progress),
+            cached_verilog(config, progress, probed=self._probed),
             ports=config.ports,
             data_width=config.data_width,
             top="eftrain",
+            probed=self._probed,
             progress=progress,
         )
-        self.model = VerilatedModel(
+        self.model = self._model(
             library,
             ports=config.ports,
             data_width=config.data_width,
-            memory=model,
+            memory=memory_model(memory) if isinstance(memory, str) else memory,
             dram_bytes=memory_bytes,
             clock_mhz=clock_mhz,
         )

@@ -249,7 +249,7 @@ def test_verilator_errors_are_shown(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("build-*"))
 
 
-def _stub_build(work, cache, verilog, ports, data_width, top, tools, report):
+def _stub_build(work, cache, verilog, ports, data_width, top, probed, tools, report):
     report("built")
     library = work / "model.so"
     library.write_bytes(b"")

@@ -2,11 +2,14 @@
 
 from .build import build_model, cache_directory
 from .model import BusError, ProtocolError, VerilatedModel
+from .recording import Changes, RecordingModel
 from .tools import ToolError
 
 __all__ = [
     "BusError",
+    "Changes",
     "ProtocolError",
+    "RecordingModel",
     "ToolError",
     "VerilatedModel",
     "build_model",

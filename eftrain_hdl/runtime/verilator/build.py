@@ -44,17 +44,19 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _key(verilog: str, ports: int, data_width: int, top: str, tools: Toolchain) -> str:
+def _key(verilog: str, ports: int, data_width: int, top: str, probed: bool, tools: Toolchain) -> str:
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.read_bytes())
-    for text in (verilog, f"{ports} {data_width} {top}", repr(_VERILATOR_FLAGS), repr(_CXX_FLAGS), tools.identity):
+    model = f"{ports} {data_width} {top} {probed}"
+    for text in (verilog, model, repr(_VERILATOR_FLAGS), repr(_CXX_FLAGS), tools.identity):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:32]
 
 
 def build_model(
-    verilog: str, *, ports: int, data_width: int, top: str, progress: Callable[[str], None] | None = None
+    verilog: str, *, ports: int, data_width: int, top: str, probed: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the shared library for a Verilog text, compiling it unless the cache has it.
 
@@ -71,6 +73,8 @@ def build_model(
         Their width in bits.
     top
         Name of the top module.
+    probed
+        The design has the outputs of ``ProbedTop``, and the library is to record them, for ``RecordingModel``.
     progress
         Called with a line of text before each slow step.
 
@@ -88,7 +92,7 @@ def build_model(
     tools = find_toolchain()
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
-    key = _key(verilog, ports, data_width, top, tools)
+    key = _key(verilog, ports, data_width, top, probed, tools)
     library = cache / key / _LIBRARY
     if library.exists():
         return library
@@ -97,7 +101,7 @@ def build_model(
         if library.exists():
             return library
         with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as work:
-            built = _build(Path(work), cache, verilog, ports, data_width, top, tools, report)
+            built = _build(Path(work), cache, verilog, ports, data_width, top, probed, tools, report)
             library.parent.mkdir(exist_ok=True)
             built.replace(library)
     return library
@@ -112,7 +116,7 @@ def _run(command: list[str], work: Path, tools: Toolchain, what: str) -> None:
 
 
 def _build(
-    work: Path, cache: Path, verilog: str, ports: int, data_width: int, top: str, tools: Toolchain,
+    work: Path, cache: Path, verilog: str, ports: int, data_width: int, top: str, probed: bool, tools: Toolchain,
     report: Callable[[str], None],
 ) -> Path:
     (work / "top.v").write_text(verilog)
@@ -135,6 +139,7 @@ def _build(
     include = Path(tools.root) / "include"
     _run([tools.cxx, *_CXX_FLAGS, "-shared", "-I.", f"-isystem{include}", f"-isystem{include / 'vltstd'}",
           f"-DEFT_PORTS={ports}", f"-DEFT_BEAT_BYTES={data_width // 8}", '-DEFT_TOP_HEADER="Vtop.h"', "-DEFT_TOP=Vtop",
+          *(["-DEFT_PROBES"] if probed else []),
           "harness.cpp", "dram.cpp", "-Wl,--whole-archive", "libVtop.a", str(runtime), "-Wl,--no-whole-archive",
           "-lpthread", "-o", str(library)], work, tools, "linking the model")
     return library

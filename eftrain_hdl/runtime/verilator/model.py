@@ -3,7 +3,7 @@
 import ctypes
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from eftrain_hdl.planner.dram import MemoryModel
 
 from .memory import PORT_STATISTICS, Config, PortStats, memory_config
 
-__all__ = ["BusError", "ProtocolError", "VerilatedModel"]
+__all__ = ["FUNCTIONS", "HANDLE", "BusError", "Function", "ProtocolError", "VerilatedModel"]
 
 _INTERRUPT, _PROTOCOL = 1, 2
 _TIMEOUT, _BREACH = -1, -2
@@ -28,30 +28,32 @@ class ProtocolError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Function:
+class Function:
+    """One entry of the library."""
+
     name: str
     result: type | None
     arguments: tuple[type, ...]
 
 
-_HANDLE = ctypes.c_void_p
-_FUNCTIONS = (
-    _Function("eft_create", _HANDLE, (ctypes.POINTER(Config), ctypes.c_uint32)),
-    _Function("eft_destroy", None, (_HANDLE,)),
-    _Function("eft_dram", ctypes.c_void_p, (_HANDLE,)),
-    _Function("eft_reset", None, (_HANDLE, ctypes.c_uint32)),
-    _Function("eft_read32", ctypes.c_int, (_HANDLE, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))),
-    _Function("eft_write32", ctypes.c_int, (_HANDLE, ctypes.c_uint32, ctypes.c_uint32)),
-    _Function("eft_run", ctypes.c_int, (_HANDLE, ctypes.c_uint64)),
-    _Function("eft_bench_bare", None, (_HANDLE, ctypes.c_uint64)),
-    _Function("eft_cycles", ctypes.c_uint64, (_HANDLE,)),
-    _Function("eft_interrupt", ctypes.c_int, (_HANDLE,)),
-    _Function("eft_protocol_error", ctypes.c_char_p, (_HANDLE,)),
-    _Function("eft_clear_protocol_error", None, (_HANDLE,)),
-    _Function("eft_stall", None, (_HANDLE, ctypes.c_int, ctypes.c_int)),
-    _Function("eft_fault", None, (_HANDLE, ctypes.c_uint64, ctypes.c_int, ctypes.c_uint32)),
-    _Function("eft_clear_faults", None, (_HANDLE,)),
-    _Function("eft_stats", None, (_HANDLE, ctypes.c_uint32, ctypes.POINTER(PortStats))),
+HANDLE = ctypes.c_void_p
+FUNCTIONS = (
+    Function("eft_create", HANDLE, (ctypes.POINTER(Config), ctypes.c_uint32)),
+    Function("eft_destroy", None, (HANDLE,)),
+    Function("eft_dram", ctypes.c_void_p, (HANDLE,)),
+    Function("eft_reset", None, (HANDLE, ctypes.c_uint32)),
+    Function("eft_read32", ctypes.c_int, (HANDLE, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))),
+    Function("eft_write32", ctypes.c_int, (HANDLE, ctypes.c_uint32, ctypes.c_uint32)),
+    Function("eft_run", ctypes.c_int, (HANDLE, ctypes.c_uint64)),
+    Function("eft_bench_bare", None, (HANDLE, ctypes.c_uint64)),
+    Function("eft_cycles", ctypes.c_uint64, (HANDLE,)),
+    Function("eft_interrupt", ctypes.c_int, (HANDLE,)),
+    Function("eft_protocol_error", ctypes.c_char_p, (HANDLE,)),
+    Function("eft_clear_protocol_error", None, (HANDLE,)),
+    Function("eft_stall", None, (HANDLE, ctypes.c_int, ctypes.c_int)),
+    Function("eft_fault", None, (HANDLE, ctypes.c_uint64, ctypes.c_int, ctypes.c_uint32)),
+    Function("eft_clear_faults", None, (HANDLE,)),
+    Function("eft_stats", None, (HANDLE, ctypes.c_uint32, ctypes.POINTER(PortStats))),
 )
 
 
@@ -75,6 +77,8 @@ class VerilatedModel:
     address space for the DRAM.
     """
 
+    _functions: ClassVar[tuple[Function, ...]] = FUNCTIONS
+
     def __init__(
         self, library: Path, *, ports: int, data_width: int, memory: MemoryModel, dram_bytes: int, clock_mhz: float
     ) -> None:
@@ -82,7 +86,7 @@ class VerilatedModel:
             memory, dram_bytes=dram_bytes, clock_mhz=clock_mhz, ports=ports, data_width=data_width
         )
         self._library = ctypes.CDLL(str(library))
-        for function in _FUNCTIONS:
+        for function in self._functions:
             entry = getattr(self._library, function.name)
             entry.restype, entry.argtypes = function.result, function.arguments
         self._handle = self._library.eft_create(ctypes.byref(config), ctypes.sizeof(config))

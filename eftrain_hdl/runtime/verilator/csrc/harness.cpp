@@ -1,5 +1,6 @@
 // C interface to one verilated accelerator and its DRAM. Compiled with EFT_PORTS (1 to 4), EFT_BEAT_BYTES and the model's
-// class in EFT_TOP_HEADER / EFT_TOP; called through ctypes from model.py.
+// class in EFT_TOP_HEADER / EFT_TOP; called through ctypes from model.py. With EFT_PROBES the model has outputs probe_*
+// (rtl/probes.py), which can be recorded.
 //
 // A clock cycle is two evaluations. The inputs for the coming edge are set while the clock is low, the first evaluation
 // settles them, handshakes are read, the second is the rising edge. So ready may depend on valid combinationally.
@@ -10,6 +11,9 @@
 #include EFT_TOP_HEADER
 #include "dram.h"
 #include "verilated.h"
+#ifdef EFT_PROBES
+#include "recorder.h"
+#endif
 
 namespace {
 
@@ -92,6 +96,9 @@ public:
 
     eft::Dram dram;
     uint64_t cycles = 0;
+#ifdef EFT_PROBES
+    eft::Recorder recorder{7};
+#endif
     // Verilator renames ports whose name it keeps for itself.
     bool interrupt() const { return top->__SYM__interrupt; }
 
@@ -163,9 +170,22 @@ private:
         top->m_axi_##i##_bid = port.b_id;                                                                           \
     }
 
+#ifdef EFT_PROBES
+// In the order of the units' numbers (isa.py).
+#define EACH_PROBE(X) X(0, command) X(1, load_x) X(2, load_a) X(3, compute) X(4, vector) X(5, store_0) X(6, store_1)
+#define RECORD(i, unit) recorder.sample(i, cycles, top->probe_##unit);
+
+    void record() {
+        if (recorder.on()) { EACH_PROBE(RECORD) }
+    }
+#else
+    void record() {}
+#endif
+
     // The rising edge, then the DRAM's answer to what was handed over at it.
     void edge() {
         EACH_PORT(SAMPLE)
+        record();
         top->aclk = 1;
         top->eval();
         dram.step();
@@ -218,4 +238,11 @@ void eft_fault(Harness* h, uint64_t address, int write, uint32_t response) {
 }
 void eft_clear_faults(Harness* h) { h->dram.faults.clear(); }
 void eft_stats(Harness* h, uint32_t port, eft::PortStats* stats) { *stats = h->dram.port[port].stats; }
+#ifdef EFT_PROBES
+void eft_record_start(Harness* h) { h->recorder.start(); }
+void eft_record_stop(Harness* h) { h->recorder.stop(); }
+uint64_t eft_record_size(Harness* h, uint32_t probe) { return h->recorder.channel(probe).words.size(); }
+const uint64_t* eft_record_cycles(Harness* h, uint32_t probe) { return h->recorder.channel(probe).cycles.data(); }
+const uint32_t* eft_record_words(Harness* h, uint32_t probe) { return h->recorder.channel(probe).words.data(); }
+#endif
 }

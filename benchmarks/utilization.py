@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import eftrain_hdl as ef
-from benchmarks.eftrain_model import Conv, bp_cycles, fp_cycles, wu_cycles
+from benchmarks.eftrain_model import NET_1X, Conv, bp_cycles, fp_cycles, wu_cycles
 from eftrain_hdl.graph.work import step_macs
 from eftrain_hdl.runtime.sim import SimDevice
 
@@ -37,15 +37,6 @@ _LAYERS = {
     "conv3x3_64_28": (_between(ef.Conv2d(64, 64, 3, padding=1), 64, 28), Conv(64, 64, 28, 28, 3)),
     "conv1x1_128_14": (_between(ef.Conv2d(128, 64, 1), 64, 14), Conv(64, 128, 14, 14, 1)),
 }
-_NET_1X = [
-    Conv(16, 3, 32, 32, 3),
-    Conv(16, 16, 32, 32, 3),
-    Conv(32, 16, 16, 16, 3),
-    Conv(32, 32, 16, 16, 3),
-    Conv(64, 32, 8, 8, 3),
-    Conv(64, 64, 8, 8, 3),
-    Conv(10, 1024, 1, 1, 1),
-]
 
 
 def _step(model: ef.Sequential, device: SimDevice) -> ef.StepResult:
@@ -90,8 +81,8 @@ def measure(report: Callable[[str], None]) -> dict[str, Any]:
     result = _step(model, device)
     assert result.cycles is not None
     macs = sum(step_macs(model, _BATCH).values())
-    theirs_total = sum(fp_cycles(c, _BATCH) + wu_cycles(c, _BATCH) for c in _NET_1X) + sum(
-        bp_cycles(c, _BATCH) for c in _NET_1X[1:]
+    theirs_total = sum(fp_cycles(c, _BATCH) + wu_cycles(c, _BATCH) for c in NET_1X) + sum(
+        bp_cycles(c, _BATCH) for c in NET_1X[1:]
     )
     found["net_1x_b4"] = macs / CONFIG.macs / result.cycles
     found["net_1x_b4_eftrain_model"] = macs / 256 / theirs_total

@@ -144,4 +144,4 @@ def _bram36(config: Config) -> float:
     return banks + config.lanes * buffers + operands + _QUEUES
 
 
-_QUEUES = 14
+_QUEUES = 15.5

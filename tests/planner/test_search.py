@@ -1,0 +1,60 @@
+"""Search for configurations, with the cycles of a step given by a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eftrain_hdl.config import Config
+from eftrain_hdl.numerics import FP32
+from eftrain_hdl.planner.resources import Resources, estimate_resources
+from eftrain_hdl.planner.search import Choice, SearchError, fitting, pareto, search
+
+BOARD = Resources(274_080, 548_160, 2520, 912)
+
+
+def ideal(configs: Sequence[Config]) -> list[float | None]:
+    return [1e9 / config.macs for config in configs]
+
+
+def test_everything_found_fits() -> None:
+    for config in fitting(BOARD, 0.8, FP32, 3):
+        assert max(estimate_resources(config).fractions(BOARD).values()) <= 0.8
+
+
+def test_the_largest_array_that_fits_is_the_quickest() -> None:
+    found = search(BOARD, 0.8, FP32, 3, ideal, ideal)
+    assert found[0].config.macs == max(config.macs for config in fitting(BOARD, 0.8, FP32, 3))
+    assert [choice.cycles for choice in found] == sorted(choice.cycles for choice in found)
+
+
+def test_what_cannot_be_compiled_is_left_out() -> None:
+    def small_only(configs: Sequence[Config]) -> list[float | None]:
+        return [1e9 / config.macs if config.macs <= 64 else None for config in configs]
+
+    assert search(BOARD, 0.8, FP32, 3, small_only, small_only)[0].config.macs == 64
+    with pytest.raises(SearchError, match="none of the .* can be compiled"):
+        search(BOARD, 0.8, FP32, 3, lambda configs: [None] * len(configs), ideal)
+
+
+def test_a_board_that_is_too_small_is_told_what_is_missing() -> None:
+    small = Resources(5000, 10_000, 10, 20)
+    with pytest.raises(SearchError, match=r"even 4 x 4 needs .*lut \d+% of the board's, \d+% too much"):
+        search(small, 0.8, FP32, 1, ideal, ideal)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1))
+def test_nothing_on_the_front_is_beaten(pairs: list[tuple[int, int]]) -> None:
+    choices = [Choice(Config(), Resources(0, 0, 0, 0), share, cycles) for cycles, share in pairs]
+    front = pareto(choices)
+    for choice in front:
+        mine = choice.cycles, choice.share
+        assert not any(
+            other.cycles <= mine[0] and other.share <= mine[1] and (other.cycles, other.share) != mine
+            for other in choices
+        )  # fmt: skip
+    for other in choices:
+        assert any(choice.cycles <= other.cycles and choice.share <= other.share for choice in front)

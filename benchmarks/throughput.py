@@ -1,8 +1,9 @@
 """Training throughput by the timing model: on EF-Train's terms beside their model, and on whole boards.
 
-Their terms: 256 multiply-accumulates, 100 MHz, four 128-bit ports of a beat a cycle, SGD without momentum. Their model has
-convolutions only, unless said; ours has ReLU, pooling, loss and update as well, in the same programs. Boards: the
-configurations that ``eftrain plan --search`` found, at an assumed 250 MHz, at most 80 % of LUT, DSP and BRAM.
+Their terms: 256 multiply-accumulates, 100 MHz, four 128-bit ports of a beat a cycle, SGD without momentum. Their model
+has convolutions, and the linear layer of "1X"; ours has ReLU, pooling, loss and update as well, in the same programs.
+Boards: the configurations that ``eftrain plan --search`` found, at an assumed 250 MHz, at most 80 % of LUT, DSP and
+BRAM.
 """
 
 from __future__ import annotations

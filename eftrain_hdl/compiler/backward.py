@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
-from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
+from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
 
 from .compute import Rows, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -129,10 +129,14 @@ class Backward(Phase):
         for images, rows in tile_shapes(batch, self.rows):
             pixels = images * rows * self.columns
             tile_count = -(-batch // images) * -(-self.rows // rows)
-            for group in shares(layout.input_tiles):
+            group_needs = {group: group_words(config, group) * pixels for group in shares(layout.input_tiles)}
+            groups = affordable(group_needs, config.accumulator_depth)
+            stream_needs = {reduce: self._stream_size(images, rows, reduce) for reduce in shares(layout.output_tiles)}
+            reduces = affordable(stream_needs, config.streaming_depth)
+            for group in groups:
                 group_count = -(-layout.input_tiles // group)
                 sums = tile_count * group_count
-                for reduce in shares(layout.output_tiles):
+                for reduce in reduces:
                     pieces = -(-layout.output_tiles // reduce)
                     stream = self._stream_size(images, rows, reduce)
                     blocks = (

@@ -131,7 +131,7 @@ def quick_estimate(model: Sequential, config: Config, *, batch: int, optimizer: 
 
 def needed_memory(model: Sequential, config: Config, *, batch: int, optimizer: SGD) -> int:
     """Bytes of DRAM that training needs for its tensors."""
-    step = Step(model, config, batch, optimizer, Detail.CLOSED)
+    step = Step(model, config, batch, optimizer, Detail.TENSORS)
     for _ in (*step.forward(), *step.backward()):
         pass
     return step.memory_bytes()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eftrain_hdl.isa import Opcode, Target
-from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, taper, tile_shapes
+from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
 
 from .compute import congruent, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -123,11 +123,15 @@ class Forward(Phase):
             rows, input_rows = self._most_rows(out)
             pixels = images * rows * self.columns
             tile_count = -(-batch // images) * -(-stage.output_map[1] // out)
-            for group in shares(layout.output_tiles):
+            group_needs = {group: group_words(config, group) * pixels for group in shares(layout.output_tiles)}
+            groups = affordable(group_needs, config.accumulator_depth)
+            stream_needs = {reduce: self._stream_size(images, out, reduce) for reduce in shares(input_tiles)}
+            reduces = affordable(stream_needs, config.streaming_depth)
+            for group in groups:
                 words = group_words(config, group) * pixels
                 group_count = -(-layout.output_tiles // group)
                 sums = tile_count * group_count
-                for reduce in shares(input_tiles):
+                for reduce in reduces:
                     stream = self._stream_size(images, out, reduce)
                     pieces = -(-input_tiles // reduce)
                     if planar:

@@ -73,6 +73,8 @@ class Phase(ABC):
 
     def emit(self) -> None:
         """Choose tiles, unless that was done for equal work of the same compilation, and emit the phase."""
+        if self.context.detail is Detail.TENSORS:
+            return
         key, tilings = (self.label, *self._shape()), self.context.tilings
         try:
             if self.context.detail is Detail.CLOSED:

@@ -32,6 +32,8 @@ class Detail(Enum):
     """Programs without the middle of long phases, for their timing."""
     CLOSED = auto()
     """No programs: the estimate that ranks tilings, in ``Context.closed``."""
+    TENSORS = auto()
+    """Nothing but their tensors."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Sample:
 
     def run(self, steps: Iterable[Callable[[], None]]) -> None:
         """Take steps that are equal work, apart from the last, one after the other."""
-        if self._context.detail is Detail.CLOSED:
+        if self._context.detail in (Detail.CLOSED, Detail.TENSORS):
             return
         steps = list(steps)
         for step in self.take(steps, [1] * len(steps)):

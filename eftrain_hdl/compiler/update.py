@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from eftrain_hdl.isa import Opcode, Target
-from eftrain_hdl.planner.tiling import Need, Tiling, in_order, shares, spans, tile_shapes
+from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, tile_shapes
 
 from .compute import congruent, emit_compute, group_words, rows_of_group
 from .context import Context
@@ -147,6 +147,7 @@ class Update(Phase):
         beats, stage = config.vector_beats, self.stage
         input_tiles = 1 if stage.planar else layout.input_tiles
         words = layout.tile_vectors // input_tiles
+        chunk_sizes = shares(input_tiles)
         vectors = layout.output_tiles * layout.pitch
         # The same for stored gradients: tiles decide the order of sums, and weights must be the same bit for bit.
         tensors = 1 if self.parameters.velocity is None else 2
@@ -154,17 +155,23 @@ class Update(Phase):
             pixels = images * rows * self.columns
             cuts = -(-batch // images) * -(-stage.result_map[1] // rows)
             blocks = -(-pixels // config.lanes) * cuts
-            for group, chunk in product(shares(layout.output_tiles), shares(input_tiles)):
+            tile = Tile(0, images, 0, rows)
+            station_needs = {group: group * pixels for group in shares(layout.output_tiles)}
+            groups = affordable(station_needs, config.stationary_depth)
+            streams = {reduce: self._stream_size(tile, reduce) for chunk in chunk_sizes for reduce in shares(chunk)}
+            for group, chunk in product(groups, chunk_sizes):
+                sums = group_words(config, group) * (chunk * words + layout.bias)
+                if sums > config.accumulator_depth and (group, chunk) != (groups[-1], 1):
+                    continue
                 group_count, chunks = -(-layout.output_tiles // group), -(-input_tiles // chunk)
-                for reduce in shares(chunk):
+                for reduce in affordable({reduce: streams[reduce] for reduce in shares(chunk)}, config.streaming_depth):
                     parts = -(-chunk // reduce)
-                    stream = self._stream_size(Tile(0, images, 0, rows), reduce)
                     classes = self.stride_h * self.stride_w
                     mac = blocks * group_words(config, layout.output_tiles)
                     mac *= chunks * parts * max(reduce * words + 1, config.rows * classes)
                     # Here the sums are (group, chunk) and their pieces (tile, part): the chunks play the role of tiles.
                     need = Need(
-                        stream, group * pixels, group_words(config, group) * (chunk * words + layout.bias), mac,
+                        streams[reduce], group * pixels, sums, mac,
                         self._loaded(images, rows, reduce) * chunks * cuts * parts,
                         layout.output_tiles * pixels * cuts * beats,
                         vectors * beats * tensors, vectors * beats, group * (chunk * words + layout.bias) * beats,

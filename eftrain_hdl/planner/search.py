@@ -16,7 +16,7 @@ _TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Rows in lanes."""
 _DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
-_JUDGED, _VARIED = 8, 2
+_JUDGED, _VARIED = 6, 1
 """Configurations that the timing model judges, and of how many of them it judges smaller variants."""
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 from eftrain_hdl.config import Config
 
-__all__ = ["Need", "Tiling", "TilingError", "choose", "in_order", "quickest", "shares", "spans", "taper", "tile_shapes"]
+__all__ = [
+    "Need", "Tiling", "TilingError", "affordable", "choose", "in_order", "quickest", "shares", "spans", "taper",
+    "tile_shapes",
+]  # fmt: skip
 
 COMPUTE_CYCLES = 3
 """What a COMPUTE costs the array beyond its work."""
@@ -106,6 +109,11 @@ def shares(total: int) -> list[int]:
         {1, total, *(3 << k for k in range(total.bit_length())), *(1 << k for k in range(total.bit_length()))}
     )
     return sorted({-(-total // part) for part in parts if part <= total}, reverse=True)
+
+
+def affordable(needs: Mapping[int, int], limit: int) -> list[int]:
+    """Sizes that need no more than there is; if there is none, the smallest, to say what is missing."""
+    return [size for size, need in needs.items() if need <= limit] or [min(needs)]
 
 
 def tile_shapes(batch: int, rows: int) -> Iterator[tuple[int, int]]:

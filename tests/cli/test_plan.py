@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +62,42 @@ def test_layers_that_are_planned_only_are_marked(capsys: pytest.CaptureFixture[s
         (["--model", "lenet", "--board", "nothing"], "unknown board 'nothing'"),
         (["--model", "lenet", "--memory", "nothing"], "no memory model called 'nothing'"),
         (["--model", "1x", "--streaming-depth", "64"], "needs streaming_depth"),
+        (["--model", "vgg16", "--board", "ultra96"], "more than the 2,147,483,648 of ultra96; a batch of "),
+        (["--model", "lenet", "--search"], "--search needs a --board"),
+        (["--model", "lenet", "--search", "--board", "zcu102", "--rows", "8"], "--search chooses --rows itself"),
+        (["--model", "lenet", "--search", "--board", "zcu102", "--share", "2"], "--share must lie between 0 and 1"),
+        (["--model", "lenet", "--search", "--board", "ultra96", "--share", "0.02"], "even 4 x 4 needs lut"),
+        (["--model", "lenet", "--plot", "plan.docx"], "the name must end in one of"),
     ],
 )
 def test_bad_requests(capsys: pytest.CaptureFixture[str], options: list[str], text: str) -> None:
     assert main(["plan", *options]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_memory_says_what_would_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    """The batch that the message names does fit, and one more does not."""
+    options = ["plan", "--model", "alexnet", "--board", "ultra96", "--batch"]
+    assert main([*options, "1000"]) == 2
+    fits = int(capsys.readouterr().err.split("a batch of ")[1].split()[0])
+    assert main([*options, str(fits + 1)]) == 2
+    assert f"a batch of {fits} would fit" in capsys.readouterr().err
+
+
+def test_a_figure_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plan(capsys, "--model", "shallow", "--rows", "4", "--lanes", "4", "--plot", str(tmp_path / "plan.svg"))
+    assert "Roofline" in (tmp_path / "plan.svg").read_text()
+
+
+def test_resources_of_a_board(capsys: pytest.CaptureFixture[str]) -> None:
+    used = plan(capsys, "--model", "shallow", "--board", "zcu102")["resources"]
+    assert set(used) == {"lut", "ff", "dsp", "bram36"} and all(0 < part < 1 for part in used.values())
+    assert plan(capsys, "--model", "shallow")["resources"] is None
+
+
+def test_search_finds_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, "--model", "shallow", "--board", "ultra96", "--operand", "bf16", "--search")["pareto"]
+    assert found and all(max(choice["resources"].values()) <= 0.8 for choice in found)
+    rates = [choice["images_per_second"] for choice in found]
+    shares = [max(choice["resources"].values()) for choice in found]
+    assert rates == sorted(rates, reverse=True) and shares == sorted(shares, reverse=True)

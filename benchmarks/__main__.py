@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import simulation, utilization
+from benchmarks import model_error, resource_model, simulation, slices, throughput, utilization
 
 
 def main() -> None:
@@ -13,7 +13,10 @@ def main() -> None:
     def report(line: str) -> None:
         print(line, flush=True)
 
-    results = {"utilization": utilization.measure(report), "simulation": simulation.measure(report)}
+    results = {
+        module.__name__.split(".")[-1]: module.measure(report)
+        for module in (simulation, utilization, throughput, resource_model, slices, model_error)
+    }
     path = Path("build/bench.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,24 @@ def compare(case: Case, report: Callable[[str], None] | None = None) -> Result:
     return Result(case, cycles, estimate.cycles)
 
 
+def _draw(results: Sequence[Result], folder: Path) -> Path:
+    """A point for every case: cycles of the RTL, error of the model."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for memory in _MEMORIES:
+        mine = [result for result in results if result.case.memory == memory]
+        axes.scatter([result.rtl for result in mine], [100 * result.error for result in mine], label=memory, s=22)
+    axes.axhline(0, color="#7b8794", linewidth=0.8)
+    axes.set(xscale="log", xlabel="cycles of a step on the RTL", ylabel="error of the model, %")
+    axes.legend(frameon=False, title="memory")
+    folder.mkdir(exist_ok=True)
+    path = folder / "model_error.png"
+    figure.savefig(path, dpi=120)
+    return path
+
+
 def measure(report: Callable[[str], None]) -> dict[str, Any]:
     """All cases; returns how many, the mean of the absolute errors, and the worst."""
     report(f"{'case':62} {'RTL':>10} {'model':>10} {'error':>7}")
@@ -123,6 +142,7 @@ def measure(report: Callable[[str], None]) -> dict[str, Any]:
         results.append(result)
         report(f"{case!s:62} {result.rtl:10,} {result.model:10,.0f} {result.error:7.1%}")
     errors = [abs(result.error) for result in results]
+    report(f"wrote {_draw(results, Path('build'))}")
     return {"cases": len(errors), "mean": float(np.mean(errors)), "worst": max(errors)}
 
 

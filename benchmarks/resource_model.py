@@ -76,7 +76,7 @@ def measure(report: Callable[[str], None]) -> dict[str, Any]:
         report(f"{name:34} {'  '.join(f'{error[key]:6.1%}' for key in names)}")
         found.append([abs(error[key]) for key in names])
     mean, worst = np.mean(found, axis=0), np.max(found, axis=0)
-    return {key: {"mean": mean[k], "worst": worst[k]} for k, key in enumerate(names)}
+    return {key: {"mean": float(mean[k]), "worst": float(worst[k])} for k, key in enumerate(names)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Speed of the simulated 16 x 16 accelerator, of the same model without its memory, and of the emulator."""
+"""Speed of the simulated 16 x 16 accelerator, of its model without memory, and of the emulator; elaboration time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 import eftrain_hdl as ef
 from benchmarks.utilization import CONFIG
+from eftrain_hdl.rtl.top import generate_rtlil
 from eftrain_hdl.runtime.sim import SimDevice
 
 __all__ = ["measure"]
@@ -45,7 +46,10 @@ def measure(report: Callable[[str], None]) -> dict[str, Any]:
     bare = _BARE_CYCLES / (time.perf_counter() - start)
     device.close()
     emulated, _ = _seconds_per_step(ef.EmulatorDevice(CONFIG), 3)
+    start = time.perf_counter()
+    generate_rtlil(CONFIG)
     found = {
+        "elaboration_seconds": time.perf_counter() - start,
         "device_cycles_per_second": cycles / simulated,
         "bare_cycles_per_second": bare,
         "device_to_bare": cycles / simulated / bare,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
@@ -20,6 +20,9 @@ from eftrain_hdl.graph import Sequential
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat
 from eftrain_hdl.zoo import models
 
+if TYPE_CHECKING:
+    from eftrain_hdl.boards import Board
+
 __all__ = [
     "FORMATS",
     "Activity",
@@ -27,11 +30,13 @@ __all__ = [
     "Output",
     "Parser",
     "adapted_board_config",
+    "adapted_config",
     "add_config_options",
     "add_json_option",
     "at_least_one",
     "build_model",
     "config_from",
+    "find_board",
     "input_shape",
     "progress_bar",
     "table",
@@ -103,28 +108,43 @@ def config_from(options: argparse.Namespace) -> Config:
     return Config(**({"rows": defaults.rows, "lanes": defaults.lanes} | given_config(options)))
 
 
-def board_config(options: argparse.Namespace) -> Config:
-    """The configuration of ``--board`` if it was given, else that of the options; CliError if both were."""
-    if options.board is None:
-        return config_from(options)
+def find_board(name: str) -> Board:
+    """The board called ``name``; CliError if there is none."""
     from eftrain_hdl import boards
 
-    if options.board not in boards.names():
-        raise CliError(f"unknown board {options.board!r}: choose from {', '.join(boards.names())}")
+    if name not in boards.names():
+        raise CliError(f"unknown board {name!r}: choose from {', '.join(boards.names())}")
+    return boards.get(name)
+
+
+def board_config(options: argparse.Namespace) -> Config:
+    """The configuration of ``--board`` for ``--operand`` if it was given, else that of the options.
+
+    CliError if there are other options beside a board.
+    """
+    if options.board is None:
+        return config_from(options)
+    board = find_board(options.board)
     given = given_config(options)
+    operand = given.pop("operand", FP32)
     if given:
         option = next(iter(given)).replace("_", "-")
         raise CliError(f"--board has a configuration of its own: leave out --{option}, or --board")
-    return boards.get(options.board).config
+    if operand.name not in board.configs:
+        raise CliError(f"{board.name} has no configuration for --operand {operand.name}: {', '.join(board.configs)}")
+    return board.configs[operand.name]
 
 
 def adapted_board_config(options: argparse.Namespace) -> Config:
     """The configuration of ``--board``, if it was given, with what the other options change."""
+    return config_from(options) if options.board is None else adapted_config(find_board(options.board), options)
+
+
+def adapted_config(board: Board, options: argparse.Namespace) -> Config:
+    """The board's configuration for the operand format asked for, or else its default, with what the options change."""
     given = given_config(options)
-    if options.board is None or not given:
-        return board_config(options)
-    plain = argparse.Namespace(**{**vars(options), **dict.fromkeys(given)})
-    return replace(board_config(plain), **given)
+    operand = given.get("operand", FP32)
+    return replace(board.configs.get(operand.name, board.config), **given)
 
 
 def input_shape(text: str) -> tuple[int, ...]:

@@ -170,9 +170,3 @@ class Board:
                 windows.append((base, min(left, most)))
                 left -= windows[-1][1]
         return tuple(windows)
-
-    def verilog(self) -> str:
-        """Return the Verilog of the board's default accelerator, module ``eftrain``."""
-        from eftrain_hdl.rtl.top import generate_verilog
-
-        return generate_verilog(self.config)

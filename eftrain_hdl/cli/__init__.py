@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def board_main(board: Board, arguments: Sequence[str] | None = None) -> int:
     """The command line of a board's own file: ``python boards/zcu102.py build`` is ``eftrain build zcu102``."""
-    top = Parser(prog=Path(sys.argv[0]).name, description=board.title)
+    top: argparse.ArgumentParser = Parser(prog=Path(sys.argv[0]).name, description=board.title)
     build.add_parser(top.add_subparsers(dest="command", required=True, metavar="COMMAND"), board)
     return _run(top.parse_args(arguments))
 

@@ -53,10 +53,10 @@ def accelerator_interfaces(config: Config) -> tuple[Interface, ...]:
     No FREQ_HZ is among the parameters: Vivado would hold the block design to it.
     """
     memory = [_memory(config, number) for number in range(config.ports)]
-    lite = AXI4LiteSignature(REGISTER_MAP.address_width).flip()
+    lite = AXI4LiteSignature(REGISTER_MAP.address_width)
     control = Interface("s_axi_ctrl", _AXI, {
         "PROTOCOL": "AXI4LITE", "DATA_WIDTH": 32, "ADDR_WIDTH": REGISTER_MAP.address_width,
-    }, _ports("s_axi_ctrl", lite))  # fmt: skip
+    }, _ports("s_axi_ctrl", lite, manager=False))  # fmt: skip
     busses = ":".join(interface.name for interface in (control, *memory))
     return (
         _single("aclk", "clock", "CLK", {"ASSOCIATED_BUSIF": busses, "ASSOCIATED_RESET": "aresetn"}),
@@ -85,11 +85,11 @@ def _memory(config: Config, number: int) -> Interface:
         "PROTOCOL": "AXI4", "DATA_WIDTH": config.data_width, "ADDR_WIDTH": config.address_width,
         "ID_WIDTH": signature.id_width, "SUPPORTS_NARROW_BURST": 0, "MAX_BURST_LENGTH": 16 if config.axi3 else 256,
         "NUM_READ_OUTSTANDING": reads, "NUM_WRITE_OUTSTANDING": writes,
-    }, _ports(name, signature))  # fmt: skip
+    }, _ports(name, signature, manager=True))  # fmt: skip
 
 
-def _ports(name: str, signature: Signature) -> tuple[Port, ...]:
+def _ports(name: str, signature: Signature, *, manager: bool) -> tuple[Port, ...]:
     return tuple(
-        Port(f"{name}_{member}", member.upper(), item.shape, item.flow is Out)
+        Port(f"{name}_{member}", member.upper(), item.shape, (item.flow is Out) == manager)
         for member, item in signature.members.items()
     )

@@ -49,14 +49,14 @@ proc eftrain::require_timing {} {
 
 # PYNQ wants .bit and .hwh side by side under one name; an .xsa has both in it.
 proc eftrain::collect {} {
-    file copy project/eftrain/eftrain.runs/impl_1/system_wrapper.bit eftrain.bit
-    write_hw_platform -fixed -include_bit -force eftrain.xsa
     # Before Vivado 2020.2 it was in .srcs.
     set handoff [glob -nocomplain project/eftrain/eftrain.{gen,srcs}/sources_1/bd/system/hw_handoff/system.hwh]
     if {![llength $handoff]} {
         error "Vivado wrote no hardware description (system.hwh)"
     }
     file copy [lindex $handoff 0] eftrain.hwh
+    file copy project/eftrain/eftrain.runs/impl_1/system_wrapper.bit eftrain.bit
+    write_hw_platform -fixed -include_bit -force eftrain.xsa
     write_results
 }
 

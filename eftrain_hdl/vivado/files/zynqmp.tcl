@@ -5,9 +5,10 @@ namespace eval eftrain::ps {
 
     proc configure {cell ports data_bits clock_mhz} {
         apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset 1} $cell
-        # Presets enable register ports that would be left without a clock.
+        # Presets enable register ports that would be left without a clock. The one that is used keeps the width that it
+        # has after a reset, so that nothing has to set it on the board.
         set properties [list \
-            CONFIG.PSU__USE__M_AXI_GP0 1 CONFIG.PSU__MAXIGP0__DATA_WIDTH 32 \
+            CONFIG.PSU__USE__M_AXI_GP0 1 CONFIG.PSU__MAXIGP0__DATA_WIDTH 128 \
             CONFIG.PSU__USE__M_AXI_GP1 0 CONFIG.PSU__USE__M_AXI_GP2 0 \
             CONFIG.PSU__USE__IRQ0 1 \
             CONFIG.PSU__FPGA_PL0_ENABLE 1 CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ $clock_mhz]

@@ -1,5 +1,7 @@
 """AMD Kria KV260: a K26 module, Zynq UltraScale+ with 4 GiB DDR4 of 64 bits, on its starter carrier card."""
 
+from dataclasses import replace
+
 from eftrain_hdl.boards._board import Board
 from eftrain_hdl.boards._zynqmp import ZYNQMP, ZynqMPPlatform
 from eftrain_hdl.config import Config
@@ -8,7 +10,9 @@ from eftrain_hdl.numerics import BF16
 __all__ = ["BOARD", "KV260Platform"]
 
 # With the default depths the buffers take more RAM blocks than the K26 has.
-_BUFFERS = {"streaming_depth": 2048, "stationary_depth": 2048, "accumulator_depth": 512, "operand_depth": 1024}
+_FP32 = Config(
+    rows=16, lanes=16, ports=3, streaming_depth=2048, stationary_depth=2048, accumulator_depth=512, operand_depth=1024
+)
 
 
 class KV260Platform(ZynqMPPlatform):
@@ -31,10 +35,7 @@ BOARD = Board(
     clock_mhz=200.0,
     memory="kv260",
     dram_bytes=4 << 30,
-    configs={
-        "fp32": Config(rows=16, lanes=16, ports=3, **_BUFFERS),
-        "bf16": Config(rows=16, lanes=16, ports=3, operand=BF16, **_BUFFERS),
-    },
+    configs={"fp32": _FP32, "bf16": replace(_FP32, operand=BF16)},
 )
 
 if __name__ == "__main__":

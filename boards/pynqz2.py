@@ -1,5 +1,7 @@
 """TUL PYNQ-Z2: Zynq-7000 7Z020, 512 MiB DDR3 of 16 bits."""
 
+from dataclasses import replace
+
 from eftrain_hdl.boards._board import Board
 from eftrain_hdl.boards._zynq7000 import ZYNQ7000, Zynq7000Platform
 from eftrain_hdl.config import Config
@@ -7,9 +9,11 @@ from eftrain_hdl.numerics import BF16
 
 __all__ = ["BOARD", "PynqZ2Platform"]
 
-_PORTS = {"ports": 2, "data_width": 64, "address_width": 32, "axi3": True}
 # With the default depths the buffers take more RAM blocks than the 7Z020 has.
-_BUFFERS = {"streaming_depth": 2048, "stationary_depth": 2048, "accumulator_depth": 512, "operand_depth": 1024}
+_FP32 = Config(
+    rows=8, lanes=8, ports=2, data_width=64, address_width=32, axi3=True,
+    streaming_depth=2048, stationary_depth=2048, accumulator_depth=512, operand_depth=1024,
+)
 
 
 class PynqZ2Platform(Zynq7000Platform):
@@ -32,10 +36,7 @@ BOARD = Board(
     clock_mhz=100.0,
     memory="zynq7020",
     dram_bytes=512 << 20,
-    configs={
-        "fp32": Config(rows=8, lanes=8, **_PORTS, **_BUFFERS),
-        "bf16": Config(rows=8, lanes=8, operand=BF16, **_PORTS, **_BUFFERS),
-    },
+    configs={"fp32": _FP32, "bf16": replace(_FP32, operand=BF16)},
 )
 
 if __name__ == "__main__":

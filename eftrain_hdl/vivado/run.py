@@ -8,6 +8,8 @@ from pathlib import Path
 
 __all__ = ["VivadoError", "find_vivado", "run_vivado"]
 
+_STANDARD_ERROR = 2
+
 
 class VivadoError(RuntimeError):
     """Vivado is missing or failed; the message says what to do or where to look."""
@@ -25,8 +27,8 @@ def find_vivado() -> str:
 
 
 def run_vivado(vivado: str, directory: Path, *, jobs: int) -> None:
-    """Build the bitstream; Vivado's output goes to the terminal. :class:`VivadoError` if anything fails in it."""
+    """Build the bitstream; all that Vivado prints goes to standard error. :class:`VivadoError` if anything fails."""
     command = [vivado, "-mode", "batch", "-notrace", "-source", "tcl/build.tcl", "-tclargs", "-jobs", str(jobs)]
-    done = subprocess.run(command, cwd=directory)
+    done = subprocess.run(command, cwd=directory, stdout=_STANDARD_ERROR)
     if done.returncode:
         raise VivadoError(f"vivado ended with status {done.returncode}: see {directory / 'vivado.log'}")

@@ -227,6 +227,7 @@ proc answer_get_property {name object} {
     }
 }
 
+puts "stand-in for Vivado"
 set source [option $argv source]
 set split [lsearch -exact $argv -tclargs]
 set argv [expr {$split < 0 ? {} : [lrange $argv $split+1 end]}]

@@ -42,8 +42,11 @@ proc eftrain::describe_clock {core} {
     set_bus_parameter $clock ASSOCIATED_BUSIF [join [concat s_axi_ctrl $settings(memory_interfaces)] :]
     set_bus_parameter $clock ASSOCIATED_RESET aresetn
     # A frequency of the IP would have to be that of every block design it is put into.
-    if {[llength [ipx::get_bus_parameters -quiet FREQ_HZ -of_objects $clock]]} {
-        ipx::remove_bus_parameter FREQ_HZ $clock
+    foreach name $settings(interfaces) {
+        set interface [ipx::get_bus_interfaces $name -of_objects $core]
+        if {[llength [ipx::get_bus_parameters -quiet FREQ_HZ -of_objects $interface]]} {
+            ipx::remove_bus_parameter FREQ_HZ $interface
+        }
     }
     set_property ipi_drc {ignore_freq_hz true} $core
     set_property value_resolve_type user [ipx::get_bus_parameters -of_objects [ipx::get_bus_interfaces -of_objects $core]]

@@ -36,7 +36,7 @@ _SAME = ef.Config(rows=16, lanes=16, ports=4)
 _CLOCK_MHZ = 250.0
 BOARDS: dict[str, tuple[ef.Config, ...]] = {}
 """Configurations by board."""
-_BATCHES = {("vgg16", "ultra96"): 8}
+_BATCHES = {("vgg16", "ultra96v2"): 8}
 """Where 16 samples do not fit the DRAM."""
 
 

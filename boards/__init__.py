@@ -1,21 +1,32 @@
-"""The boards that the accelerator is made for, as data."""
+"""The boards that the accelerator is made for, as data: one file each.
 
-from eftrain_hdl.boards import ultra96, zcu102
-from eftrain_hdl.boards._zynqmp import Board, ZynqMPPlatform
+A board is a module of this package that defines ``BOARD``; nothing else has to know of it (docs/boards.md).
+"""
 
-__all__ = ["Board", "ZynqMPPlatform", "get", "names"]
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 
-_BOARDS = {board.name: board for board in (zcu102.BOARD, ultra96.BOARD)}
+from eftrain_hdl.boards._board import Board, ProcessingSystem
+
+__all__ = ["Board", "ProcessingSystem", "get", "names"]
+
+
+@cache
+def _boards() -> dict[str, Board]:
+    files = sorted(item.name for item in iter_modules(__path__) if not item.name.startswith("_"))
+    found = (getattr(import_module(f"{__name__}.{name}"), "BOARD", None) for name in files)
+    return {board.name: board for board in found if isinstance(board, Board)}
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all boards."""
-    return tuple(_BOARDS)
+    return tuple(_boards())
 
 
 def get(name: str) -> Board:
     """Return the board called ``name``; ``ValueError`` names the choices."""
     try:
-        return _BOARDS[name]
+        return _boards()[name]
     except KeyError:
-        raise ValueError(f"no board called {name!r}; there are {', '.join(_BOARDS)}") from None
+        raise ValueError(f"no board called {name!r}; there are {', '.join(_boards())}") from None

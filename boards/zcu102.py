@@ -1,7 +1,9 @@
 """AMD ZCU102: Zynq UltraScale+ ZU9EG, 4 GiB DDR4 of 64 bits."""
 
-from eftrain_hdl.boards._zynqmp import Board, ZynqMPPlatform
+from eftrain_hdl.boards._board import Board
+from eftrain_hdl.boards._zynqmp import ZYNQMP, ZynqMPPlatform
 from eftrain_hdl.config import Config
+from eftrain_hdl.numerics import BF16
 
 __all__ = ["BOARD", "ZCU102Platform"]
 
@@ -18,14 +20,22 @@ BOARD = Board(
     name="zcu102",
     title="AMD ZCU102",
     platform=ZCU102Platform,
-    board_part="xilinx.com:zcu102:part0:3.4",
-    family="xcup",
+    ps=ZYNQMP,
+    board_part="*:zcu102:*",
     lut=274_080, ff=548_160, bram36=912, dsp=2520,
     # The three that reach 14 GB/s together; HP1 with HP2 reaches 8. Stores have the last one to themselves.
     hp=(0, 1, 3),
     clock_mhz=200.0,
     memory="zcu102",
     dram_bytes=4 << 30,
-    # As many multiply-accumulates a cycle as EF-Train has on this board.
-    config=Config(rows=16, lanes=16, ports=3),
+    configs={
+        # As many multiply-accumulates a cycle as EF-Train has on this board.
+        "fp32": Config(rows=16, lanes=16, ports=3),
+        "bf16": Config(rows=32, lanes=16, ports=3, operand=BF16),
+    },
 )
+
+if __name__ == "__main__":
+    from eftrain_hdl.cli import board_main
+
+    raise SystemExit(board_main(BOARD))

@@ -16,6 +16,7 @@ __all__ = [
     "ErrorCode",
     "Field",
     "IDENTIFICATION",
+    "IP_VLNV",
     "REGISTER_MAP",
     "REGISTER_MAP_VERSION",
     "Register",
@@ -25,6 +26,9 @@ __all__ = [
 
 IDENTIFICATION = 0x4546_5448
 REGISTER_MAP_VERSION = 1
+
+IP_VLNV = f"eftrain-hdl:accelerator:eftrain:{REGISTER_MAP_VERSION}.0"
+"""Vendor, library, name and version of the packaged accelerator; drivers find it in a hardware description by this."""
 
 
 class ErrorCode(IntEnum):

@@ -9,6 +9,7 @@ LONGEST = (
     "rtl/fp/test_dot.py",
     "rtl/test_accelerator.py",
     "rtl/test_accelerator_ports.py",
+    "boards/test_gateware.py",
     "rtl/axi/test_arbiter.py",
     "rtl/axi/test_read_dma.py",
     "rtl/axi/test_write_dma.py",

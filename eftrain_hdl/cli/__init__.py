@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from eftrain_hdl.cli import area, info, plan, trace, train, verilog
+from eftrain_hdl.cli import area, build, info, plan, trace, train, verilog
 from eftrain_hdl.cli.common import CliError, Parser
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from eftrain_hdl.boards import Board
 
-_COMMANDS = (train, trace, verilog, plan, area, info)
+__all__ = ["board_main", "main"]
+
+_COMMANDS = (train, trace, verilog, build, plan, area, info)
 
 _EPILOG = """\
 examples:
@@ -19,6 +24,7 @@ examples:
   eftrain train --model shallow --device emulator --steps 60 --json -
   eftrain trace --model shallow --rows 8 --lanes 8 --plot build/trace.png
   eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
+  eftrain build zcu102 --output build/zcu102
   eftrain plan --board zcu102 --model vgg16 --batch 16
   eftrain area --board zcu102
   eftrain info --model 1x --batch 4
@@ -43,7 +49,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 2 (with one line on standard error) for what the user can put right."""
-    options = parser().parse_args(arguments)
+    return _run(parser().parse_args(arguments))
+
+
+def board_main(board: Board, arguments: Sequence[str] | None = None) -> int:
+    """The command line of a board's own file: ``python boards/zcu102.py build`` is ``eftrain build zcu102``."""
+    top: argparse.ArgumentParser = Parser(prog=Path(sys.argv[0]).name, description=board.title)
+    build.add_parser(top.add_subparsers(dest="command", required=True, metavar="COMMAND"), board)
+    return _run(top.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         return options.run(options)
     except (CliError, ValueError, OSError, ImportError, RuntimeError) as error:

@@ -31,13 +31,14 @@ __all__ = [
     "Output",
     "Parser",
     "adapted_board_config",
+    "adapted_config",
     "add_config_options",
     "add_json_option",
     "at_least_one",
     "board_resources",
     "build_model",
-    "check_board",
     "config_from",
+    "find_board",
     "given_config",
     "input_shape",
     "progress_bar",
@@ -110,12 +111,14 @@ def config_from(options: argparse.Namespace) -> Config:
     return Config(**({"rows": defaults.rows, "lanes": defaults.lanes} | given_config(options)))
 
 
-def check_board(name: str) -> None:
-    """CliError if there is no board of that name."""
+def find_board(name: str) -> Board:
+    """The board called ``name``, or the only one whose name begins so; CliError if there is none."""
     from eftrain_hdl import boards
 
-    if name not in boards.names():
+    found = [name] if name in boards.names() else [other for other in boards.names() if other.startswith(name)]
+    if len(found) != 1:
         raise CliError(f"unknown board {name!r}: choose from {', '.join(boards.names())}")
+    return boards.get(found[0])
 
 
 def board_resources(board: Board) -> Resources:
@@ -124,26 +127,33 @@ def board_resources(board: Board) -> Resources:
 
 
 def board_config(options: argparse.Namespace) -> Config:
-    """The configuration of ``--board`` if it was given, else that of the options; CliError if both were."""
+    """The configuration of ``--board`` for ``--operand`` if it was given, else that of the options.
+
+    CliError if there are other options beside a board.
+    """
     if options.board is None:
         return config_from(options)
-    from eftrain_hdl import boards
-
-    check_board(options.board)
+    board = find_board(options.board)
     given = given_config(options)
+    operand = given.pop("operand", FP32)
     if given:
         option = next(iter(given)).replace("_", "-")
         raise CliError(f"--board has a configuration of its own: leave out --{option}, or --board")
-    return boards.get(options.board).config
+    if operand.name not in board.configs:
+        raise CliError(f"{board.name} has no configuration for --operand {operand.name}: {', '.join(board.configs)}")
+    return board.configs[operand.name]
 
 
 def adapted_board_config(options: argparse.Namespace) -> Config:
     """The configuration of ``--board``, if it was given, with what the other options change."""
+    return config_from(options) if options.board is None else adapted_config(find_board(options.board), options)
+
+
+def adapted_config(board: Board, options: argparse.Namespace) -> Config:
+    """The board's configuration for the operand format asked for, or else its default, with what the options change."""
     given = given_config(options)
-    if options.board is None or not given:
-        return board_config(options)
-    plain = argparse.Namespace(**{**vars(options), **dict.fromkeys(given)})
-    return replace(board_config(plain), **given)
+    operand = given.get("operand", FP32)
+    return replace(board.configs.get(operand.name, board.config), **given)
 
 
 def input_shape(text: str) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from .common import (
     at_least_one,
     board_resources,
     build_model,
-    check_board,
+    find_board,
     input_shape,
     table,
 )
@@ -76,16 +76,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Estimate and report."""
-    from eftrain_hdl import boards
     from eftrain_hdl.compiler.estimate import estimate_step
     from eftrain_hdl.graph import SGD
     from eftrain_hdl.planner.dram import memory_model
     from eftrain_hdl.planner.ports import port_timing
 
     output = Output(options)
-    if options.board is not None:
-        check_board(options.board)
-    board = boards.get(options.board) if options.board else None
+    board = find_board(options.board) if options.board else None
     clock = options.clock or (board.clock_mhz if board else 250.0)
     memory = memory_model(options.memory or (board.memory if board else "zcu102"))
     if options.search:

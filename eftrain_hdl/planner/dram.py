@@ -172,12 +172,14 @@ _MODELS = (
         write_ceiling=_capped(_ZCU102.write_ceiling, 14.0),
         mixed_ceiling=_capped(_ZCU102.mixed_ceiling, 13.5),
     ),
-    # Latency assumed; ceilings from the efficiency table of UG585; shares assumed even.
+    # Latency assumed; ceilings from the efficiency table of UG585; shares assumed even. HP0 and HP1 share a port of the
+    # DRAM controller, HP2 and HP3 another.
     MemoryModel(
         name="zynq7020",
         read_latency_ns=150, write_latency_ns=150,
         split_bytes=128, fifo_bytes=1024,
         read_ceiling=_uniform(1.8), write_ceiling=_uniform(1.8), mixed_ceiling=_uniform(1.7),
+        hp=(0, 2, 1, 3),
     ),
     # As fast as the ports: what the accelerator could do if memory were no limit.
     MemoryModel(

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from eftrain_hdl import boards
 from eftrain_hdl.cli import parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
+BOARDS = (ROOT / "docs/boards.md").read_text()
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -43,14 +45,25 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     assert (tmp_path / "digits.npz").exists()
 
 
-def commands() -> list[str]:
-    return [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("eftrain ")]
+def commands(text: str = README) -> list[str]:
+    lines = (line.split("#")[0].strip() for block in blocks(text, "sh") for line in block.splitlines())
+    return [line for line in lines if line.startswith("eftrain ")]
 
 
 def test_the_readme_shows_every_command():
-    assert {line.split()[1] for line in commands()} == {"train", "trace", "verilog", "plan", "area", "info"}
+    assert {line.split()[1] for line in commands()} == {"train", "trace", "verilog", "build", "plan", "area", "info"}
 
 
-@pytest.mark.parametrize("line", commands())
-def test_commands_of_the_readme_are_understood(line):
+@pytest.mark.parametrize("line", [*commands(), *commands(BOARDS)])
+def test_commands_of_the_pages_are_understood(line):
     parser().parse_args(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("name", boards.names())
+def test_the_table_of_boards_says_what_the_boards_say(name):
+    board = boards.get(name)
+    (row,) = (line for line in BOARDS.splitlines() if f"| `{name}` |" in line)
+    ports = ", ".join(f"HP{port}" for port in board.hp)
+    arrays = ", ".join(f"{config.rows} x {config.lanes}" for config in board.configs.values())
+    for cell in (board.title, board.part, ports, f"{board.clock_mhz:g} MHz", arrays):
+        assert f"| {cell} |" in row

@@ -8,7 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from eftrain_hdl.cli.common import Activity, Output, add_config_options, add_json_option, board_config, table
+from eftrain_hdl.cli.common import (
+    Activity,
+    Output,
+    add_config_options,
+    add_json_option,
+    board_config,
+    find_board,
+    table,
+)
 from eftrain_hdl.config import Config
 
 if TYPE_CHECKING:
@@ -55,14 +63,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Synthesise and report."""
-    from eftrain_hdl import boards
     from eftrain_hdl.rtl.compute.mac_row import MacRow
     from eftrain_hdl.rtl.top import generate_rtlil
     from eftrain_hdl.synthesis import FAMILIES, synthesize
 
     output = Output(options)
     config = board_config(options)
-    board = boards.get(options.board) if options.board else None
+    board = find_board(options.board) if options.board else None
     family = board.family if board else options.family or _FAMILIES[0]
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")
     # The accelerator takes Python about as long to elaborate as Yosys takes for a row; a third of that would go into

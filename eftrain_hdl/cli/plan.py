@@ -66,7 +66,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--search", action="store_true", help="find the best configurations of the board: throughput against area"
     )
     parser.add_argument(
-        "--share", type=float, default=0.8, metavar="F", help="of each resource, at most this much (default 0.8)"
+        "--share", type=float, default=0.8, metavar="F", help="of LUTs, DSP and RAM blocks, at most (default 0.8)"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and cycles by layer (.svg, .png)")
     add_config_options(parser)

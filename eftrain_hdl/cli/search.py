@@ -16,6 +16,7 @@ from eftrain_hdl.cli.common import (
     Output,
     board_resources,
     build_model,
+    find_board,
     given_config,
     table,
 )
@@ -60,7 +61,6 @@ def _exact(
 
 def run_search(options: argparse.Namespace, output: Output, clock: float, memory: str) -> int:
     """Search and report."""
-    from eftrain_hdl import boards
     from eftrain_hdl.graph.work import step_macs
     from eftrain_hdl.planner.search import SearchError, search
 
@@ -73,7 +73,7 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
         raise CliError(f"--search chooses --{next(iter(given)).replace('_', '-')} itself: leave it out")
     if not 0 < options.share <= 1:
         raise CliError(f"--share must lie between 0 and 1, not {options.share}")
-    board = boards.get(options.board)
+    board = find_board(options.board)
     has = board_resources(board)
     task = (options.model, options.input_shape, options.classes, options.batch)
     network = build_model(*task[:3])
@@ -112,6 +112,7 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
         output.line(line)
     output.line()
     output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model;")
-    output.line(f"area by a model fitted to Yosys, at most {options.share:.0%} of each resource. Clocks are assumed.")
+    limit = f"at most {options.share:.0%} of LUTs, DSP and RAM blocks"
+    output.line(f"area by a model fitted to Yosys, {limit}. Clocks are assumed.")
     output.result(result)
     return 0

@@ -16,6 +16,7 @@ from .common import (
     add_json_option,
     at_least_one,
     build_model,
+    find_board,
     input_shape,
     table,
 )
@@ -77,7 +78,6 @@ def run(options: argparse.Namespace) -> int:
     """Trace and report."""
     import numpy as np
 
-    from eftrain_hdl import boards
     from eftrain_hdl.graph import SGD, CrossEntropyLoss
     from eftrain_hdl.planner.dram import memory_model
     from eftrain_hdl.runtime.perfetto import write_trace
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
     output = Output(options)
     config = adapted_board_config(options)
-    board = boards.get(options.board) if options.board else None
+    board = find_board(options.board) if options.board else None
     clock = (board.clock_mhz if board else 250.0) if options.clock is None else options.clock
     if not (math.isfinite(clock) and clock > 0):
         raise CliError(f"--clock must be a positive number of MHz, not {clock:g}")

@@ -16,8 +16,10 @@ _TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Rows in lanes."""
 _DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
-_JUDGED, _VARIED = 6, 1
-"""Configurations that the timing model judges, and of how many of them it judges smaller variants."""
+_JUDGED = 5
+"""Configurations that the timing model judges; of the best one, smaller variants as well."""
+_FLIP_FLOPS = 0.9
+"""Share of the flip-flops that may be taken in any case: there are two for each LUT."""
 
 
 class SearchError(ValueError):
@@ -28,7 +30,7 @@ class SearchError(ValueError):
 class Choice:
     """A configuration, what it takes of the board, and the cycles of a step.
 
-    ``share`` is the largest fraction of any of the board's resources.
+    ``share`` is the largest fraction of the board's LUTs, DSP and RAM blocks.
     """
 
     config: Config
@@ -38,18 +40,28 @@ class Choice:
 
 
 def fitting(board: Resources, share: float, operand: FloatFormat, ports: int) -> list[Config]:
-    """Arrays that take at most ``share`` of every resource, each with the largest buffers that fit."""
+    """Arrays that take at most ``share`` of LUTs, DSP and RAM blocks, each with the largest buffers that fit."""
     configs = []
     for rows, lanes in _shapes():
-        for streaming, stationary, words in _DEPTHS:
-            config = Config(
-                rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming,
-                stationary_depth=stationary, accumulator_depth=words * max(1, lanes // rows),
-            )  # fmt: skip
-            if _share(config, board) <= share:
+        for depths in _DEPTHS:
+            config = _config(rows, lanes, operand, ports, depths)
+            if _fits(config, board, share):
                 configs.append(config)
                 break
     return configs
+
+
+def _config(rows: int, lanes: int, operand: FloatFormat, ports: int, depths: tuple[int, int, int]) -> Config:
+    streaming, stationary, words = depths
+    return Config(
+        rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming, stationary_depth=stationary,
+        accumulator_depth=words * max(1, lanes // rows), operand_depth=128 * max(16, lanes),
+    )  # fmt: skip
+
+
+def _fits(config: Config, board: Resources, share: float) -> bool:
+    used = estimate_resources(config).fractions(board)
+    return used["ff"] <= max(share, _FLIP_FLOPS) and _share(config, board) <= share
 
 
 def _shapes() -> Iterator[tuple[int, int]]:
@@ -63,7 +75,8 @@ def _shapes() -> Iterator[tuple[int, int]]:
 
 
 def _share(config: Config, board: Resources) -> float:
-    return max(estimate_resources(config).fractions(board).values())
+    used = estimate_resources(config).fractions(board)
+    return max(part for name, part in used.items() if name != "ff")
 
 
 def search(
@@ -78,14 +91,17 @@ def search(
     configs = fitting(board, share, operand, ports)
     if not configs:
         raise SearchError(_nothing_fits(board, share, operand, ports))
-    ranked = pareto(_choices(board, configs, rough(configs)))
-    if not ranked:
-        raise SearchError(f"none of the {len(configs)} configurations that fit can be compiled for this network")
-    chosen = [choice.config for choice in ranked[:_JUDGED]]
-    for config in chosen[:_VARIED]:
-        chosen += _smaller(config)
-    chosen = list(dict.fromkeys(chosen))
-    return pareto(_choices(board, chosen, exact(chosen)))
+    left = _choices(board, configs, rough(configs))
+    judged: list[Choice] = []
+    while left and len(judged) < _JUDGED:
+        # Some cannot be compiled after all; others take their places.
+        configs = [choice.config for choice in pareto(left)[: _JUDGED - len(judged)]]
+        judged += _choices(board, configs, exact(configs))
+        left = [choice for choice in left if choice.config not in configs]
+    if not judged:
+        raise SearchError("none of the configurations that fit can be compiled for this network")
+    variants = list(_smaller(pareto(judged)[0].config))
+    return pareto(judged + _choices(board, variants, exact(variants)))
 
 
 def _smaller(config: Config) -> Iterator[Config]:
@@ -114,17 +130,10 @@ def pareto(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def _nothing_fits(board: Resources, share: float, operand: FloatFormat, ports: int) -> str:
-    streaming, stationary, words = _DEPTHS[-1]
     least = min(
-        (
-            Config(
-                rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming,
-                stationary_depth=stationary, accumulator_depth=words * max(1, lanes // rows),
-            )
-            for rows, lanes in _shapes()
-        ),
+        (_config(rows, lanes, operand, ports, _DEPTHS[-1]) for rows, lanes in _shapes()),
         key=lambda config: _share(config, board),
-    )  # fmt: skip
+    )
     used = estimate_resources(least).fractions(board)
     over = ", ".join(
         f"{name} {part:.0%} of the board's, {part - share:.0%} too much" for name, part in used.items() if part > share

@@ -9,9 +9,9 @@ from functools import partial
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, Sequential
 from eftrain_hdl.graph.work import step_macs
-from eftrain_hdl.isa import Instruction, Unit
+from eftrain_hdl.isa import Unit
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
-from eftrain_hdl.planner.timing import demand, simulate_timing
+from eftrain_hdl.planner.timing import demand, simulate_timing, transfer_beats
 
 from .context import Context
 from .sample import Detail, Gap, Gaps
@@ -109,11 +109,15 @@ def estimate_step(
             continue
         program = work.builder.finish()
         cycles = work.cycles(simulate_timing(program, config, ports))
-        needs = _needs(work, program, ports)
+        needs = _totals(work, [(one.format.unit, demand(one, config, ports)) for one in program])
+        beats = _totals(work, [(one.format.unit, transfer_beats(one)) for one in program])
         for label in dict.fromkeys(work.builder.labels):
             numbers = [number for number, other in enumerate(work.builder.labels) if other == label]
-            need = {unit: sum(needs[number][unit] for number in numbers) for unit in Unit}
-            phases.append(_phase(config, label, sum(cycles[k] for k in numbers), need, macs.get(label, 0), ports))
+            need, moved = (
+                {unit: sum(totals[number][unit] for number in numbers) for unit in Unit} for totals in (needs, beats)
+            )
+            spent = sum(cycles[number] for number in numbers)
+            phases.append(_phase(config, label, spent, need, moved, macs.get(label, 0), ports))
     return Estimate(config, batch, phases, step.memory_bytes())
 
 
@@ -151,9 +155,10 @@ def _closed(work: Passes, config: Config, ports: PortTiming) -> PhaseEstimate:
 
 
 def _phase(
-    config: Config, label: tuple[int, str], cycles: float, need: Mapping[Unit, float], macs: int, ports: PortTiming
-) -> PhaseEstimate:
-    """A phase, whose units are needed for ``need`` cycles."""
+    config: Config, label: tuple[int, str], cycles: float, need: Mapping[Unit, float], moved: Mapping[Unit, float],
+    macs: int, ports: PortTiming,
+) -> PhaseEstimate:  # fmt: skip
+    """A phase, whose units are needed for ``need`` cycles and move so many beats."""
     reads, writes = need[Unit.LOAD_X] + need[Unit.LOAD_A], need[Unit.STORE_0] + need[Unit.STORE_1]
     load = reads if config.ports < 3 else max(need[Unit.LOAD_X], need[Unit.LOAD_A])
     busy = {
@@ -162,30 +167,30 @@ def _phase(
         "store": writes / ports.write_rate / cycles,
         "vector": need[Unit.VECTOR] / cycles,
     }
+    read, written = moved[Unit.LOAD_X] + moved[Unit.LOAD_A], moved[Unit.STORE_0] + moved[Unit.STORE_1]
     return PhaseEstimate(
-        *label, cycles, macs, busy, round(reads * config.beat_bytes), round(writes * config.beat_bytes)
+        *label, cycles, macs, busy, round(read * config.beat_bytes), round(written * config.beat_bytes)
     )
 
 
-def _needs(context: Context, program: Sequence[Instruction], ports: PortTiming) -> list[dict[Unit, float]]:
-    """By phase, the cycles of each unit's instructions, with those that sampling left out."""
+def _totals(context: Context, amounts: Sequence[tuple[Unit, float]]) -> list[dict[Unit, float]]:
+    """By phase, sums over each unit's instructions of what each has, with those that sampling left out."""
     sums = {unit: [0.0] for unit in Unit}
-    for instruction in program:
-        so_far = sums[instruction.format.unit]
-        so_far.append(so_far[-1] + demand(instruction, context.config, ports))
+    for unit, amount in amounts:
+        sums[unit].append(sums[unit][-1] + amount)
 
     def between(unit: Unit, gap: Gap, whole: bool) -> float:
         if not whole and unit not in (Unit.COMPUTE, Unit.LOAD_X, Unit.LOAD_A):
             return 0.0  # drains are all there
         return sums[unit][gap.last[unit]] - sums[unit][gap.first[unit]]
 
-    needs = []
+    totals = []
     starts = dict.fromkeys(Unit, 0)
     for number, ends in enumerate(context.builder.ends):
         gaps = context.gaps.get(number, Gaps())
-        needs.append({
+        totals.append({
             unit: sums[unit][ends[unit]] - sums[unit][starts[unit]] + gaps.total(partial(between, unit))
             for unit in Unit
         })  # fmt: skip
         starts = ends
-    return needs
+    return totals

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from eftrain_hdl.planner.ports import PortTiming
 
 __all__ = ["Flow", "Memory"]
 
+_EPSILON = 1e-6
 _LINGER = 72
 """Cycles after the last write for which the memory still counts as writing (csrc/dram.cpp)."""
 
@@ -28,8 +31,10 @@ class Flow:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self.waiting: deque[tuple[float, float, float, Callable[[], None]]] = deque()
-        """Earliest first beat, beats, earliest end, and what to do then; the first one is under way if ``active``."""
+        self.waiting: deque[tuple[float, float, float, float, Callable[[], None]]] = deque()
+        """Earliest first beat, beats, beats a cycle at most, earliest end, and what to do then; the first one is under
+        way if ``active``.
+        """
         self.left = 0.0
         self.rate = 0.0
         """Beats a cycle that it gets."""
@@ -41,9 +46,11 @@ class Flow:
         self.blocked: Callable[[], None] | None = None
         """What waits for a transfer to end."""
 
-    def add(self, first: float, beats: float, done: Callable[[], None], *, end: float = 0.0) -> None:
-        """Append a transfer."""
-        self.waiting.append((first, beats, end, done))
+    def add(
+        self, first: float, beats: float, done: Callable[[], None], *, pace: float = 1.0, end: float = 0.0
+    ) -> None:
+        """Append a transfer, which a port of its own would pass at ``pace`` beats a cycle."""
+        self.waiting.append((first, beats, pace, end, done))
         self.queued += beats
         if len(self.waiting) == 1:
             self._memory.clock.at(first, self._begin)
@@ -51,9 +58,9 @@ class Flow:
     def _begin(self) -> None:
         clock = self._memory.clock
         self._memory.advance()
-        _, beats, end, _ = self.waiting[0]
+        _, beats, pace, end, _ = self.waiting[0]
         self.active, self.left = True, beats
-        self.most = beats / (end - clock.now) if end > clock.now else beats
+        self.most = min(pace, beats / (end - clock.now)) if end > clock.now else pace
         self._memory.share()
 
     def finish(self) -> None:
@@ -61,13 +68,44 @@ class Flow:
         clock = self._memory.clock
         self.active = False
         self.queued -= self.left  # what rounding left over
-        _, _, _, done = self.waiting.popleft()
+        *_, done = self.waiting.popleft()
         if self.waiting:
             clock.at(max(clock.now, self.waiting[0][0]), self._begin)
         clock.at(clock.now, done)
         if self.blocked is not None:
             clock.at(clock.now, self.blocked)
             self.blocked = None
+
+
+@dataclass
+class _Budget:
+    """Beats of a direction that the memory grants at once; they grow while it takes less than its part."""
+
+    most: float
+    beats: float = 0.0
+    gain: float = 0.0
+    """Beats a cycle, less those that are taken."""
+
+    def __post_init__(self) -> None:
+        self.beats = self.most
+
+    def take(self, wanted: float, part: float) -> float:
+        """What the direction gets of the beats a cycle that it wants, if ``part`` of them are its own."""
+        got = wanted if self.beats > _EPSILON else min(wanted, part)
+        self.gain = part - got
+        return got
+
+    @property
+    def full(self) -> bool:
+        return self.beats >= self.most - _EPSILON
+
+    def change(self) -> float:
+        """Cycles until it is full or empty."""
+        if self.gain < -_EPSILON and self.beats > _EPSILON:
+            return -self.beats / self.gain
+        if self.gain > _EPSILON and not self.full:
+            return (self.most - self.beats) / self.gain
+        return inf
 
 
 class Memory:
@@ -78,6 +116,8 @@ class Memory:
         self._ports = ports
         self.reads: list[list[Flow]] = [[] for _ in range(reads)]
         self.write = Flow(self)
+        self._limited = min(ports.read_limit, ports.write_limit, ports.mixed_limit) < inf
+        self._read_budget, self._write_budget = _Budget(ports.credit), _Budget(ports.credit)
         self._then = 0.0
         self._written = float(-_LINGER)
         self._version = 0
@@ -96,40 +136,54 @@ class Memory:
                 moved = passed * flow.rate
                 flow.left -= moved
                 flow.queued -= moved
+            for budget in (self._read_budget, self._write_budget):
+                budget.beats = min(budget.most, max(0.0, budget.beats + passed * budget.gain))
             if self.write.active:
                 self._written = self.clock.now
         self._then = self.clock.now
 
     def share(self) -> None:
-        """Give every active flow its rate, and wait for the first one to end."""
+        """Give every active flow its rate, and wait for the first change."""
         ports = self._ports
-        wanted = 0.0
+        reads = 0.0
         for flows in self.reads:
             active = [flow for flow in flows if flow.active]
             for flow in active:
-                flow.rate = ports.read_rate / len(active)
-            wanted += ports.read_rate if active else 0.0
+                flow.rate = min(ports.read_rate, flow.most) / len(active)
+                reads += flow.rate
         write = self.write
         write.rate = min(ports.write_rate, write.most) if write.active else 0.0
-        read_limit = ports.read_limit
-        lingers = not write.active and self.clock.now < self._written + _LINGER
-        if wanted and (write.active or lingers):
-            share = ports.write_share
-            write.rate = min(write.rate, max(share * ports.mixed_limit, ports.mixed_limit - wanted))
-            read_limit = ports.mixed_limit - write.rate
-        else:
-            write.rate = min(write.rate, ports.write_limit)
-        if wanted > read_limit:
-            for flows in self.reads:
-                for flow in flows:
-                    flow.rate *= read_limit / wanted
+        changes = [inf]
+        if self._limited:
+            granted, write.rate = self._grant(reads, write.rate)
+            for flow in self._active():
+                if flow is not write and granted < reads:
+                    flow.rate *= granted / reads
+            changes += [self._read_budget.change(), self._write_budget.change()]
+            if self._lingers:
+                changes.append(self._written + _LINGER - self.clock.now)
+        changes += [flow.left / flow.rate for flow in self._active() if flow.rate > 0]
         self._version += 1
         version = self._version
-        ends = [flow.left / flow.rate for flow in self._active() if flow.rate > 0]
-        if lingers and wanted > read_limit:
-            ends.append(self._written + _LINGER - self.clock.now)
-        if ends:
-            self.clock.at(self.clock.now + max(0.0, min(ends)), lambda: self._wake(version))
+        if min(changes) < inf:
+            self.clock.at(self.clock.now + max(0.0, min(changes)), lambda: self._wake(version))
+
+    @property
+    def _lingers(self) -> bool:
+        return not self.write.active and self.clock.now < self._written + _LINGER - _EPSILON
+
+    def _grant(self, reads: float, writes: float) -> tuple[float, float]:
+        """Beats a cycle that both directions get of those that they want."""
+        ports, read, write = self._ports, self._read_budget, self._write_budget
+        if not (reads and (writes or self._lingers)):
+            return read.take(reads, ports.read_limit), write.take(writes, ports.write_limit)
+        mine, other = (1 - ports.write_share) * ports.mixed_limit, ports.write_share * ports.mixed_limit
+        # What one direction has no room for goes to the other.
+        if write.full and writes < other:
+            mine, other = mine + other - writes, writes
+        elif read.full and reads < mine:
+            mine, other = reads, other + mine - reads
+        return read.take(reads, mine), write.take(writes, other)
 
     def _active(self) -> list[Flow]:
         return [flow for flows in (*self.reads, [self.write]) for flow in flows if flow.active]
@@ -139,6 +193,6 @@ class Memory:
             return
         self.advance()
         for flow in self._active():
-            if flow.left < 1e-6:
+            if flow.left < _EPSILON:
                 flow.finish()
         self.share()

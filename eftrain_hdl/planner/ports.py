@@ -34,6 +34,8 @@ class PortTiming:
     mixed_limit, write_share : float
         Beats per cycle of both directions together while the memory does both, and the fraction of them that writes get
         at least if they want it.
+    credit : float
+        Beats that the memory grants a direction at once after a pause, whatever the ceilings.
     """
 
     read_latency: float = 34
@@ -45,6 +47,7 @@ class PortTiming:
     write_limit: float = inf
     mixed_limit: float = inf
     write_share: float = 0.5
+    credit: float = 0.0
 
 
 DEFAULT_PORTS = PortTiming()
@@ -80,4 +83,5 @@ def port_timing(memory: MemoryModel, config: Config, clock_mhz: float, burst_byt
         write_limit=limit(memory.write_ceiling[write_set][column]),
         mixed_limit=limit(memory.mixed_ceiling[both][column]),
         write_share=memory.write_share[both][column],
+        credit=2 * memory.split_bytes / config.beat_bytes,
     )

@@ -19,7 +19,7 @@ from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
 from eftrain_hdl.planner.flows import Memory
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
-__all__ = ["Timeline", "array_latency", "demand", "simulate_timing"]
+__all__ = ["Timeline", "array_latency", "demand", "simulate_timing", "transfer_beats"]
 
 _QUEUE = 8
 """Instructions that a queue holds besides the one being assembled."""
@@ -206,7 +206,9 @@ class _Model:
             extra, self._fetched = self._fetched, 0.0
         begun = self.now
         first = begun + _REQUEST + self.ports.read_latency
-        flow.add(first, _transfer_cycles(instruction, self.ports) + extra, lambda: self._posted(number, begun))
+        beats = transfer_beats(instruction) + extra
+        pace = beats / (_transfer_cycles(instruction, self.ports) + extra)
+        flow.add(first, beats, lambda: self._posted(number, begun), pace=pace)
         self._accepted(unit)
 
     def _compute(self, number: int) -> None:
@@ -286,11 +288,17 @@ class _Model:
     }  # fmt: skip
 
 
+def transfer_beats(instruction: Instruction) -> int:
+    """Beats of a load or store; 0 for other instructions."""
+    if instruction.format.unit not in (Unit.LOAD_X, Unit.LOAD_A, Unit.STORE_0, Unit.STORE_1):
+        return 0
+    return instruction["run"] * instruction["count1"] * instruction["count2"] * instruction["count3"]
+
+
 def _transfer_cycles(instruction: Instruction, ports: PortTiming) -> float:
     """Cycles of a port at full rate that a transfer takes: its beats, or more if its runs are short."""
-    runs = instruction["count1"] * instruction["count2"] * instruction["count3"]
-    run = instruction["run"]
-    return max(runs * run, runs * ceil(run / ports.burst_beats) * _BURST_CYCLES)
+    beats, run = transfer_beats(instruction), instruction["run"]
+    return max(beats, beats // run * ceil(run / ports.burst_beats) * _BURST_CYCLES)
 
 
 def _array_cycles(instruction: Instruction, config: Config) -> tuple[int, int, int]:

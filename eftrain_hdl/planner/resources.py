@@ -141,7 +141,5 @@ def _bram36(config: Config) -> float:
     banks = config.rows * config.accumulator_banks * _memory(config.accumulator_depth, 32)
     buffers = sum(_memory(depth, width) for depth in (config.streaming_depth, config.stationary_depth))
     operands = 3 * _memory(config.operand_depth, 32 * config.vector_lanes)
-    return banks + config.lanes * buffers + operands + _QUEUES
-
-
-_QUEUES = 15.5
+    queues = 3.5 + 3 * config.vector_lanes
+    return banks + config.lanes * buffers + operands + queues

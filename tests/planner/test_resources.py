@@ -19,7 +19,7 @@ BASELINE = Path(__file__).parents[1] / "synthesis" / "baseline.json"
 def test_errors_are_as_stated() -> None:
     """docs/model.md states them; each figure is left out of the fit that estimates it."""
     found = [error for _, error in errors()]
-    for name, mean, worst in (("lut", 0.06, 0.12), ("ff", 0.04, 0.08), ("dsp", 0.0, 0.0), ("bram36", 0.005, 0.02)):
+    for name, mean, worst in (("lut", 0.03, 0.13), ("ff", 0.03, 0.14), ("dsp", 0.0, 0.0), ("bram36", 0.0, 0.0)):
         values = np.abs([error[name] for error in found])
         assert values.mean() <= mean and values.max() <= worst, name
 

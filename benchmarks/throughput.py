@@ -34,7 +34,17 @@ _THEIRS = {"vgg16": (VGG16, RELEASED), "1x": (NET_1X, RELEASED), "alexnet": (ALE
 _TERMS = (("vgg16", 16), ("1x", 1), ("1x", 16), ("alexnet", 16))
 _SAME = ef.Config(rows=16, lanes=16, ports=4)
 _CLOCK_MHZ = 250.0
-BOARDS: dict[str, tuple[ef.Config, ...]] = {}
+BOARDS = {
+    "zcu102": (
+        ef.Config(rows=48, lanes=16, ports=3, streaming_depth=8192, stationary_depth=8192, accumulator_depth=2048),
+        ef.Config(rows=32, lanes=16, ports=3, streaming_depth=8192, stationary_depth=8192, accumulator_depth=2048),
+        ef.Config(rows=96, lanes=16, operand=ef.BF16, ports=3),
+    ),
+    "ultra96v2": (
+        ef.Config(rows=8, lanes=16, streaming_depth=2048, stationary_depth=2048, accumulator_depth=2048),
+        ef.Config(rows=16, lanes=16, operand=ef.BF16),
+    ),
+}
 """Configurations by board."""
 _BATCHES = {("vgg16", "ultra96v2"): 8}
 """Where 16 samples do not fit the DRAM."""

@@ -11,12 +11,12 @@ from eftrain_hdl.planner.resources import Resources, estimate_resources
 
 __all__ = ["Choice", "SearchError", "fitting", "pareto", "search"]
 
-_LANES = (4, 8, 16, 32)
+_LANES = (8, 16, 32)
 _TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Rows in lanes."""
 _DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
-_JUDGED = 5
+_JUDGED = 4
 """Configurations that the timing model judges; of the best one, smaller variants as well."""
 _FLIP_FLOPS = 0.9
 """Share of the flip-flops that may be taken in any case: there are two for each LUT."""
@@ -66,6 +66,7 @@ def _fits(config: Config, board: Resources, share: float) -> bool:
 
 def _shapes() -> Iterator[tuple[int, int]]:
     """Rows and lanes: one is a multiple of the other, and both fill beats of 128 bits."""
+    yield 4, 4
     for lanes in _LANES:
         for part in (4, 2):
             if lanes // part >= 4:

@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from eftrain_hdl.cli import area, info, plan, train, verilog
+from eftrain_hdl.cli import area, info, plan, pnr, train, verilog
 from eftrain_hdl.cli.common import CliError, Parser
 
 __all__ = ["main"]
 
-_COMMANDS = (train, verilog, plan, area, info)
+_COMMANDS = (train, verilog, plan, area, pnr, info)
 
 _EPILOG = """\
 examples:
@@ -20,6 +20,7 @@ examples:
   eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
   eftrain plan --board zcu102 --model vgg16 --batch 16
   eftrain area --board zcu102
+  eftrain pnr --part ecp5-85f
   eftrain info --model 1x --batch 4
 
 `eftrain COMMAND --help` explains each command.

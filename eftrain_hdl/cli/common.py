@@ -32,6 +32,7 @@ __all__ = [
     "at_least_one",
     "build_model",
     "config_from",
+    "given_config",
     "input_shape",
     "progress_bar",
     "table",

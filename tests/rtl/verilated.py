@@ -7,16 +7,28 @@ Verilog becomes a shared library; a C++ loop copies rows of bytes between a buff
 from __future__ import annotations
 
 import ctypes
+from typing import ClassVar
 
 import numpy as np
 from amaranth.back import verilog
 from amaranth.hdl import Value
 from amaranth.lib import wiring
+from amaranth.vendor import LatticePlatform
 from numpy.typing import NDArray
 
 from tests.rtl.shared_library import build
 
-__all__ = ["Pipeline"]
+__all__ = ["Ecp5Platform", "Pipeline"]
+
+
+class Ecp5Platform(LatticePlatform):
+    """An ECP5 without a board."""
+
+    device = "LFE5U-85F"
+    package = "BG381"
+    speed = "6"
+    resources: ClassVar[list[object]] = []
+    connectors: ClassVar[list[object]] = []
 
 
 def _port_bytes(width: int) -> int:
@@ -47,15 +59,16 @@ class Pipeline:
     ----------
     component: what to compile; its members are plain ports, by their direction inputs or outputs.
     latency: cycles from inputs to outputs.
+    platform: Amaranth's, for components that differ by it.
     """
 
-    def __init__(self, component: wiring.Component, latency: int) -> None:
+    def __init__(self, component: wiring.Component, latency: int, platform: object = None) -> None:
         self._latency = latency
         members = [(path[0], member.flow, Value.cast(value)) for path, member, value in
                    component.signature.flatten(component)]
         self._inputs = {name: len(value) for name, flow, value in members if flow == wiring.In}
         self._outputs = {name: len(value) for name, flow, value in members if flow == wiring.Out}
-        text = verilog.convert(component, name="top", emit_src=False)
+        text = verilog.convert(component, name="top", platform=platform, emit_src=False)
         self._library = ctypes.CDLL(str(build(text, self._shim())))
         self._library.create.restype = ctypes.c_void_p
         self._library.run.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]

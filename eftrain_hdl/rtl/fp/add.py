@@ -80,7 +80,7 @@ class FloatAdd(wiring.Component):
         reduced = Signal(signed(11))
         m.d.comb += reduced.eq(delay(m, exponent, 2) - Cat(lower, upper))
         number = register(m, Cat(fine[1:24], reduced), "near")
-        return Rounded(number, number[23:].as_signed() < 1), register(m, ~fine[-1])
+        return Rounded(number, number[-1] | ~number[23:].any()), register(m, ~fine[-1])
 
     @staticmethod
     def _far(m: Module, exponent: Value, big: Value, small: Value, distance: Value, subtract: Value) -> Rounded:

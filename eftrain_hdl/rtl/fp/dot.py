@@ -13,11 +13,9 @@ from eftrain_hdl.numerics import FP32, FloatFormat, check_lanes, check_window
 
 from .operand import OperandDecoder, check_format, decoded_layout
 from .pipeline import Specials, delay, finish, normalise, pack, register
+from .product import multiply
 
 __all__ = ["DecodedDot", "FusedDot"]
-
-_MULTIPLIER = 17
-"""Unsigned bits that the narrow port of a DSP48 takes."""
 
 _PER_STAGE = 2
 """Levels of the tree of maxima between two registers."""
@@ -65,7 +63,7 @@ class DecodedDot(wiring.Component):
         m = Module()
         exponents = [self._exponent(m, lane) for lane in range(self.lanes)]
         largest = self._largest(m, exponents)
-        products = [self._product(m, lane) for lane in range(self.lanes)]
+        products = [self._product(m, lane, platform) for lane in range(self.lanes)]
         terms = [
             _Term(
                 self._align(m, products[lane], largest, delay(m, exponents[lane], self._compare_stages)),
@@ -122,25 +120,19 @@ class DecodedDot(wiring.Component):
                 row = [register(m, value, f"largest{level}") for value in row]
         return row[0]
 
-    def _product(self, m: Module, lane: int) -> Value:
+    def _product(self, m: Module, lane: int, platform: object) -> Value:
         """The upper ``window`` bits of the exact product, 0 if an operand is zero; in time for :meth:`_align`."""
         a, b = self.a[lane], self.b[lane]
         bits = self.operand.significand
         left, right = Cat(a.fraction, C(1, 1)), Cat(b.fraction, C(1, 1))
-        zero = register(m, a.zero | b.zero)
-        low = min(bits, _MULTIPLIER)
+        # The product waits for the largest exponent anyway.
+        exact, cycles = multiply(m, left, right, self._compare_stages, platform)
         product = Signal(2 * bits, name=f"product{lane}", reset_less=True)
-        lower = register(m, left * right[:low], f"lower{lane}")
-        if bits > low:
-            # Two registered partial products, each one DSP; their low bits meet nothing and need no adder.
-            upper = register(m, left * right[low:], f"upper{lane}")
-            m.d.sync += product.eq(Cat(lower[:low], (lower[low:] + upper)[: 2 * bits - low]))
-        else:
-            m.d.sync += product.eq(lower)
-        with m.If(zero):
+        m.d.sync += product.eq(exact)
+        with m.If(delay(m, a.zero | b.zero, cycles)):
             m.d.sync += product.eq(0)
         kept = Cat(C(0, max(self.window - 2 * bits, 0)), product[max(2 * bits - self.window, 0) :])
-        return delay(m, kept, self._compare_stages, f"held{lane}")
+        return delay(m, kept, self._compare_stages + 1 - cycles, f"held{lane}")
 
     def _align(self, m: Module, product: Value, largest: Value, exponent: Value) -> Value:
         """The product moved down by its distance from the largest; 3 cycles after ``largest``, 2 after ``product``."""

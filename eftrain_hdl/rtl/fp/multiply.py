@@ -10,6 +10,7 @@ from eftrain_hdl.numerics import FP32
 
 from .operand import decode
 from .pipeline import Specials, delay, finish, pack, register
+from .product import multiply
 
 __all__ = ["FloatMul"]
 
@@ -18,7 +19,7 @@ class FloatMul(wiring.Component):
     """FP32 product a cycle, rounded to nearest even, subnormals flushed; the twin is ``numerics.float_mul``.
 
     Members: ``a``, ``b`` (in, 32, FP32 bits); ``o`` (out, 32); ``overflow``, ``invalid`` (out, 1, of the same result).
-    No handshake; two DSP blocks. Source: IEEE 754-2019, section 5.4.1, but for subnormals.
+    No handshake; two DSP blocks (three on an ECP5). Source: IEEE 754-2019, section 5.4.1, but for subnormals.
     """
 
     latency = 4
@@ -33,13 +34,13 @@ class FloatMul(wiring.Component):
         fields = [{name: register(m, value, name) for name, value in number.items() if name != "fraction"}
                   for number in (a, b)]
         left, right = Cat(a["fraction"], C(1, 1)), Cat(b["fraction"], C(1, 1))
-        lower, upper = register(m, left * right[:17], "lower"), register(m, left * right[17:], "upper")
+        exact, _ = multiply(m, left, right, 0, platform)
         a, b = fields
 
         product = Signal(48, reset_less=True)
         exponent = Signal(signed(11), reset_less=True)
         m.d.sync += [
-            product.eq(Cat(lower[:17], lower[17:] + upper)),
+            product.eq(exact),
             # One less than the exponent of the lower leading place, because finish() adds the leading bit to it.
             exponent.eq(a["exponent"] + b["exponent"] - 128),
         ]

@@ -78,12 +78,13 @@ def pack(m: Module, rounded: Rounded, sign: Value, zero: Value, specials: Specia
     ``rounded.number`` is the biased exponent (signed) above 23 fraction bits; ``rounded.tiny`` says that the exponent
     was below 1 before rounding; ``zero`` clears sign and magnitude.
     """
-    exponent = rounded.number[23:].as_signed()
+    exponent = rounded.number[23:]
     special = specials.nan | specials.infinite
     over = Signal()
     clear = Signal()
+    # At least 255; written as logic, which is quicker than the carry chain of a comparison.
     m.d.comb += [
-        over.eq((exponent >= 255) & ~rounded.tiny & ~zero & ~special),
+        over.eq(~exponent[-1] & (exponent[8:].any() | exponent[:8].all()) & ~rounded.tiny & ~zero & ~special),
         clear.eq(rounded.tiny | zero),
     ]
     o = Signal(unsigned(32), reset_less=True)

@@ -7,7 +7,7 @@ import pytest
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat, fused_dot_elements, to_bits
 from eftrain_hdl.rtl.fp import DecodedDot, FusedDot, OperandDecoder
 from tests.numerics.vectors import KINDS, pair_vectors
-from tests.rtl.verilated import Pipeline
+from tests.rtl.verilated import Ecp5Platform, Pipeline
 
 
 def check(dot: FusedDot, pipeline: Pipeline, seed: int, count: int) -> None:
@@ -35,6 +35,12 @@ MORE = [(4, FP32, 44), (64, BF16, 16), (2, TF32, None)]
 def test_matches_the_model(lanes: int, operand: FloatFormat, window: int | None) -> None:
     dot = FusedDot(lanes, operand, window)
     check(dot, Pipeline(dot, dot.latency), seed=20 + lanes, count=4000)
+
+
+@pytest.mark.parametrize("lanes", [2, pytest.param(8, marks=pytest.mark.full)])
+def test_the_multipliers_of_an_ecp5_give_the_same(lanes: int) -> None:
+    dot = FusedDot(lanes)
+    check(dot, Pipeline(dot, dot.latency, Ecp5Platform()), seed=40 + lanes, count=4000)
 
 
 @pytest.mark.full

@@ -9,7 +9,7 @@ import pytest
 from eftrain_hdl.numerics import float_add_elements, float_mul_elements
 from eftrain_hdl.rtl.fp import FloatAdd, FloatMul
 from tests.numerics.vectors import scalar_vectors
-from tests.rtl.verilated import Pipeline
+from tests.rtl.verilated import Ecp5Platform, Pipeline
 
 UNITS = [(FloatAdd, float_add_elements), (FloatMul, float_mul_elements)]
 
@@ -30,6 +30,11 @@ def check(pipeline: Pipeline, model: Callable, seed: int, count: int) -> None:
 @pytest.mark.parametrize(("unit", "model"), UNITS)
 def test_matches_the_model(unit: type, model: Callable) -> None:
     check(Pipeline(unit(), unit.latency), model, seed=3, count=200_000)
+
+
+def test_the_multipliers_of_an_ecp5_give_the_same() -> None:
+    pipeline = Pipeline(FloatMul(), FloatMul.latency, Ecp5Platform())
+    check(pipeline, float_mul_elements, seed=4, count=200_000)
 
 
 @pytest.mark.full

@@ -81,4 +81,4 @@ def _bars(axes: Axes, estimate: Estimate, used: Sequence[int], names: Sequence[s
     axes.set(xlabel="cycles a step")
     axes.set_title("Cycles by layer, and use of the array")
     axes.grid(axis="x", color=GRID)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))

@@ -98,7 +98,7 @@ def place_and_route(
 
 
 def _run_nextpnr(part: str, seed: int, top: str, work: Path) -> None:
-    # The default placer leaves half as much wire again, and as much more time goes into it.
+    # The default placer leaves half as much wire again on a row of the array.
     arguments = [
         *PARTS[part], "--json", "top.json", "--top", top, "--lpf", "top.lpf", "--seed", str(seed),
         "--placer", "static", "--timing-allow-fail", "--report", "report.json", "--sdf", "top.sdf",

@@ -16,7 +16,7 @@ _WIRE = re.compile(rf"\(INTERCONNECT (\S+) (\S+) {_DELAYS}")
 _ARC = re.compile(rf"\(IOPATH (\S+) (\S+) {_DELAYS}")
 _CHECK = re.compile(rf"\(SETUPHOLD \(posedge (\S+)\) \(posedge \S+\) {_DELAYS}")
 # Yosys names cells after the signal that they drive; a register is called by that signal.
-_REGISTER = re.compile(r"(_TRELLIS_FF_Q|_DP16KD_|_TRELLIS_DPR16X4_|\.\d+\.\d+$).*")
+_REGISTER = re.compile(r"(_TRELLIS_FF_Q|_DP16KD_|_TRELLIS_DPR16X4_|\.\d+\.\d+(\$|$)).*")
 
 
 @dataclass(frozen=True)

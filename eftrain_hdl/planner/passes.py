@@ -53,8 +53,16 @@ class Pass:
         waits for the memory. Passes do not overlap: the next one needs what this one leaves behind.
         """
         piece = min(self.vector, config.operand_depth // 2)
-        pace = max(self.vector, self.reads / ports.read_rate, self.writes / ports.write_rate)
-        pieces = -(-self.vector // piece) * (ports.read_latency + PIECE_CYCLES)
+        count = -(-self.vector // piece)
+        alone = max(
+            self.vector,
+            self.reads / min(ports.read_rate, ports.read_limit),
+            self.writes / min(ports.write_rate, ports.write_limit),
+        )
+        together = max(alone, (self.reads + self.writes) / ports.mixed_limit if self.writes else 0)
+        # Nothing is loaded while the last piece is written.
+        pace = alone / count + together * (count - 1) / count
+        pieces = count * (ports.read_latency + PIECE_CYCLES)
         return START_CYCLES + pace + piece + pieces + (ports.write_latency if self.writes else 0)
 
 

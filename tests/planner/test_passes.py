@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eftrain_hdl.compiler.plan import Compilation
+from eftrain_hdl.compiler.sample import Detail
 from eftrain_hdl.compiler.stages import cut_stages
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, ReLU, Sequential
@@ -25,7 +26,7 @@ def test_passes_take_as_long_as_those_of_the_timing_model(
 ) -> None:
     """A ReLU that stands alone reads one map and writes one; backward, it reads two, as an addition does."""
     stages = cut_stages(Sequential(ReLU(), input_shape=shape).nodes, shape, config, first=False)
-    work = Compilation(stages, config, batch, SGD(0.1), 0, sampled=True, behind=True)
+    work = Compilation(stages, config, batch, SGD(0.1), 0, detail=Detail.SAMPLED, behind=True)
     beats = map_beats(config, batch, shape)
     (backward,) = passes.rectify_backward(beats)
     for context, closed in ((work.forward(), Pass(beats, beats, beats)), (work.backward(True), backward)):

@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from eftrain_hdl.synthesis import netlist as netlist_module
 from eftrain_hdl.synthesis import synthesize
-from eftrain_hdl.synthesis import yosys as yosys_module
 from eftrain_hdl.synthesis.merge import merge_design, parse_design
 from eftrain_hdl.synthesis.partition import partition
 
@@ -110,10 +110,10 @@ def test_what_is_not_kept_goes_where_it_is_used(design):
 
 
 def test_figures_do_not_depend_on_the_cut(monkeypatch):
-    monkeypatch.setattr(yosys_module, "_KEEP_CELLS", 1)
+    monkeypatch.setattr(netlist_module, "_KEEP_CELLS", 1)
     whole = synthesize(Chip())
-    monkeypatch.setattr(yosys_module, "_PART_LINES", 1)
-    monkeypatch.setattr(yosys_module.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(netlist_module, "_PART_LINES", 1)
+    monkeypatch.setattr(netlist_module.os, "cpu_count", lambda: 3)
     cut = synthesize(Chip())
     assert cut.figures() == whole.figures() and cut.cells == whole.cells
     assert [path.levels for path in cut.paths] == [path.levels for path in whole.paths]

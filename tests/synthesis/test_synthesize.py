@@ -10,6 +10,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.synthesis import SynthesisError, area_report, synthesize
+from eftrain_hdl.synthesis import netlist as netlist_module
 from eftrain_hdl.synthesis import yosys as yosys_module
 from eftrain_hdl.synthesis.yosys import estimate_logic_cells
 
@@ -70,7 +71,7 @@ def chip(flat, request):
     if request.param == "flat":
         return flat
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yosys_module, "_KEEP_CELLS", 1)
+        patch.setattr(netlist_module, "_KEEP_CELLS", 1)
         return synthesize(Chip())
 
 

@@ -30,7 +30,9 @@ from eftrain_hdl.zoo import models
 __all__ = ["add_parser"]
 
 _DEVICES = ("sim", "emulator", "golden")
-_RATES = {"shallow": 0.05, "lenet": 0.02, "1x": 0.01}
+_RATES = {"shallow": 0.05, "lenet": 0.02}
+_RATE = 0.01
+"""Of networks that have none of their own."""
 
 _DESCRIPTION = """\
 Train a network of the zoo and report loss, test accuracy, cycles and how busy the array was.
@@ -74,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
     what.add_argument("--steps", type=at_least_one, default=60, metavar="N", help="training steps (default 60)")
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in _RATES.items())
-    what.add_argument("--lr", type=float, metavar="X", help=f"learning rate (default {rates})")
+    what.add_argument("--lr", type=float, metavar="X", help=f"learning rate (default {rates}, else {_RATE:g})")
     what.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of SGD (default 0.9)")
     what.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
     what.add_argument("--seed", type=int, default=0, metavar="N", help="of parameters and batches (default 0)")
@@ -152,7 +154,7 @@ def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Con
     check_trainable(build_model(options.model, None, 10))
     data = load_data(options.data)
     model = build_model(options.model, data.input_shape, data.classes)
-    lr = _RATES[options.model] if options.lr is None else options.lr
+    lr = _RATES.get(options.model, _RATE) if options.lr is None else options.lr
     optimizer = SGD(lr=lr, momentum=options.momentum, weight_decay=options.weight_decay)
     batches(data.x_train, data.y_train, options.batch, options.seed, 0)
     return data, model, optimizer, config

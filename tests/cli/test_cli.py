@@ -131,6 +131,14 @@ def test_golden_training_learns(capsys):
     assert run["seed"] == 1 and run["model"] == "shallow" and run["config"]["rows"] == 8
 
 
+def test_a_network_without_a_rate_of_its_own_trains(capsys, tmp_path):
+    generator = np.random.default_rng(0)
+    path = tmp_path / "noise.npz"
+    np.savez(path, x=generator.normal(size=(40, 3, 8, 8)), y=generator.integers(0, 10, 40))
+    options = ["--model", "2x", "--device", "golden", "--data", str(path), "--batch", "4", "--steps", "1"]
+    assert np.isfinite(result(capsys, "train", *options)["loss"]).all()
+
+
 def test_the_seed_decides(capsys):
     first, again, other = (result(capsys, *SHORT, "--device", "golden", "--seed", seed) for seed in ("3", "3", "4"))
     assert first["loss"] == again["loss"] != other["loss"]

@@ -22,13 +22,13 @@ TURN_CYCLES = 212
 """From the end of a sum to the start of its drain and from the end of that to the next sum in the bank, together."""
 LATENCY_CYCLES = 150
 """From the start of a phase until the array has the first of what it asked for."""
-GOOD = 0.002
-"""A tiling so close to what the array or a port needs in any case is good enough."""
+GOOD, GOOD_LONG = 0.002, 0.005
+"""A tiling so close to what the array or a port needs in any case is good enough, and in a long phase."""
 TRIED, MOST_TRIED = 8, 40
 """How many of the tilings that the estimate likes best the timing model judges, and how many in all before tapering."""
 LONG, PATIENCE = 1_000_000, 3
-"""Of a phase of so many cycles or more, the search ends after so many attempts in turn that were not better: latencies
-do not matter there.
+"""Of a phase of so many cycles or more, the search ends after so many attempts in turn that were hardly better:
+latencies do not matter there.
 """
 LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
 """Words fetched for a load, for a COMPUTE, and for a VECTOR with a load and its stores."""
@@ -207,7 +207,8 @@ def cycles(config: Config, tiling: Tiling, need: Need) -> int | None:
     ]  # fmt: skip
     reads = stream + loads_a + fetch
     if config.ports > 2:
-        reads = max(stream, loads_a)
+        # With three ports the program comes through that of LOAD_A.
+        reads = max(stream, loads_a + (fetch if config.ports == 3 else 0))
     elif tiling.tiles_outer and station_times == 1:
         # Both loads share the port; the first tile needs all of the stationary data, the others come after it.
         shared = station + min(station, stream, stream_slots * need.stream * beats)
@@ -273,7 +274,7 @@ class _Search:
 
     def __init__(self, tilings: Sequence[Tiling], timing: Callable[[Tiling], float | None], bound: float) -> None:
         self._tilings = tilings
-        self._good = bound * (1 + GOOD)
+        self._good = bound * (1 + (GOOD_LONG if bound >= LONG else GOOD))
         self._patience = PATIENCE if bound >= LONG else MOST_TRIED
         self._failed = 0
         self._timing = timing
@@ -283,26 +284,31 @@ class _Search:
     def attempt(self, tiling: Tiling) -> bool:
         """Judge a tiling, unless the best one is good enough, and keep it if it is better; whether it is."""
         best = self._known.get(self.tiling, inf)
-        if tiling in self._known or best <= self._good or self._failed >= self._patience:
+        if tiling in self._known or self._over:
             return False
         cycles = self._timing(tiling)
         self._known[tiling] = inf if cycles is None else cycles
         better = self._known[tiling] < best
         if better:
             self.tiling = tiling
-        self._failed = 0 if better or best == inf else self._failed + 1
+        self._failed = 0 if self._known[tiling] < best * (1 - GOOD) or best == inf else self._failed + 1
         return better
+
+    @property
+    def _over(self) -> bool:
+        return self._known.get(self.tiling, inf) <= self._good or self._failed >= self._patience
 
     def run(self, halvings: Sequence[int]) -> Tiling:
         """Search."""
         for tiling in self._tilings:
             self.attempt(tiling)
-            if sum(cycles < inf for cycles in self._known.values()) == TRIED:
+            if self._over or sum(cycles < inf for cycles in self._known.values()) == TRIED:
                 break
         if self._known.get(self.tiling, inf) == inf:
             raise TilingError("one row of the map does not fit half an operand memory")
-        while len(self._known) < MOST_TRIED and any(self.attempt(tiling) for tiling in self._around()):
-            pass
+        while not self._over and len(self._known) < MOST_TRIED:
+            if not any(self.attempt(tiling) for tiling in self._around()):
+                break
         base = self.tiling
         for times in halvings:
             self.attempt(replace(base, taper=(times, 0)))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
+
+from amaranth.vendor import XilinxPlatform
 
 from eftrain_hdl.config import Config
 
-__all__ = ["Board", "Platform", "ProcessingSystem"]
+__all__ = ["Board", "FabricPlatform", "ProcessingSystem"]
 
 
-class Platform(Protocol):
-    """An Amaranth platform that knows its part."""
+class FabricPlatform(XilinxPlatform):
+    """Fabric beside a processing system, as an Amaranth platform for Vivado.
+
+    It gives the part for Vivado projects and scripts. It has no resources and no default clock: the accelerator's
+    clock, reset, interrupt and DRAM ports belong to the processing system, which stands in Vivado's block design and
+    is not modelled here. A design for it brings its own clock domain.
+    """
+
+    default_clk = None
+    default_rst = None
+    resources: ClassVar[list[object]] = []
+    connectors: ClassVar[list[object]] = []
 
     @classmethod
+    @abstractmethod
     def part(cls) -> str:
         """The device as Vivado writes it."""
 
@@ -88,7 +102,7 @@ class Board:
 
     name: str
     title: str
-    platform: type[Platform]
+    platform: type[FabricPlatform]
     ps: ProcessingSystem
     board_part: str
     lut: int

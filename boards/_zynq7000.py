@@ -1,21 +1,12 @@
 """What the Zynq-7000 boards share."""
 
-from typing import ClassVar
-
-from amaranth.vendor import XilinxPlatform
-
-from eftrain_hdl.boards._board import ProcessingSystem
+from eftrain_hdl.boards._board import FabricPlatform, ProcessingSystem
 
 __all__ = ["ZYNQ7000", "Zynq7000Platform"]
 
 
-class Zynq7000Platform(XilinxPlatform):
-    """Fabric of a Zynq-7000 as an Amaranth platform for Vivado; without resources, as ``ZynqMPPlatform``."""
-
-    default_clk = None
-    default_rst = None
-    resources: ClassVar[list[object]] = []
-    connectors: ClassVar[list[object]] = []
+class Zynq7000Platform(FabricPlatform):
+    """Fabric of a Zynq-7000."""
 
     @classmethod
     def part(cls) -> str:

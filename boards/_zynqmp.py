@@ -1,26 +1,12 @@
 """What the Zynq UltraScale+ boards share."""
 
-from typing import ClassVar
-
-from amaranth.vendor import XilinxPlatform
-
-from eftrain_hdl.boards._board import ProcessingSystem
+from eftrain_hdl.boards._board import FabricPlatform, ProcessingSystem
 
 __all__ = ["ZYNQMP", "ZynqMPPlatform"]
 
 
-class ZynqMPPlatform(XilinxPlatform):
-    """Fabric of a Zynq UltraScale+ as an Amaranth platform for Vivado.
-
-    It gives the part for Vivado projects and scripts. It has no resources and no default clock: the accelerator's
-    clock, reset, interrupt and DRAM ports belong to the processing system, which stands in Vivado's block design and
-    is not modelled here. A design for it brings its own clock domain.
-    """
-
-    default_clk = None
-    default_rst = None
-    resources: ClassVar[list[object]] = []
-    connectors: ClassVar[list[object]] = []
+class ZynqMPPlatform(FabricPlatform):
+    """Fabric of a Zynq UltraScale+."""
 
     @classmethod
     def part(cls) -> str:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Sequential
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat
+from eftrain_hdl.planner.dram import MemoryModel, memory_model
 from eftrain_hdl.planner.resources import Resources
 from eftrain_hdl.zoo import models
 
@@ -34,6 +35,7 @@ __all__ = [
     "adapted_config",
     "add_config_options",
     "add_json_option",
+    "add_step_options",
     "at_least_one",
     "board_resources",
     "build_model",
@@ -42,6 +44,7 @@ __all__ = [
     "given_config",
     "input_shape",
     "progress_bar",
+    "step_machine",
     "table",
 ]
 
@@ -154,6 +157,32 @@ def adapted_config(board: Board, options: argparse.Namespace) -> Config:
     given = given_config(options)
     operand = given.get("operand", FP32)
     return replace(board.configs.get(operand.name, board.config), **given)
+
+
+def add_step_options(parser: argparse.ArgumentParser, *, batch: int, model: str | None = None) -> None:
+    """Options of a command about one training step on one machine; ``model`` None: it has to be given."""
+    note = f" (default {model})" if model else " (see `eftrain info`)"
+    parser.add_argument(
+        "--model", metavar="NAME", default=model, required=model is None, help=f"a model of the zoo{note}"
+    )
+    parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
+    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
+    parser.add_argument(
+        "--batch", type=at_least_one, default=batch, metavar="N", help=f"samples per step (default {batch})"
+    )
+    parser.add_argument("--momentum", type=float, default=0.0, metavar="F", help="momentum of SGD (default 0)")
+    parser.add_argument("--board", metavar="NAME", help="configuration, memory and clock of a board")
+    parser.add_argument("--memory", metavar="NAME", help="DRAM model (default: the board's, or zcu102)")
+    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock (default: the board's, or 250)")
+
+
+def step_machine(options: argparse.Namespace) -> tuple[Board | None, MemoryModel, float]:
+    """Board, memory and clock that the options of `add_step_options` choose. CliError for a bad board or clock."""
+    board = find_board(options.board) if options.board else None
+    clock = (board.clock_mhz if board else 250.0) if options.clock is None else options.clock
+    if not (math.isfinite(clock) and clock > 0):
+        raise CliError(f"--clock must be a positive number of MHz, not {clock:g}")
+    return board, memory_model(options.memory or (board.memory if board else "zcu102")), clock
 
 
 def input_shape(text: str) -> tuple[int, ...]:

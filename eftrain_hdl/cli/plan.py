@@ -17,11 +17,10 @@ from .common import (
     adapted_board_config,
     add_config_options,
     add_json_option,
-    at_least_one,
+    add_step_options,
     board_resources,
     build_model,
-    find_board,
-    input_shape,
+    step_machine,
     table,
 )
 from .plan_plot import draw_plan
@@ -54,14 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", metavar="NAME", required=True, help="a model of the zoo (see `eftrain info`)")
-    parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
-    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
-    parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
-    parser.add_argument("--momentum", type=float, default=0.0, metavar="F", help="momentum of SGD (default 0)")
-    parser.add_argument("--board", metavar="NAME", help="configuration, memory and clock of a board")
-    parser.add_argument("--memory", metavar="NAME", help="DRAM model (default: the board's, or zcu102)")
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock (default: the board's, or 250)")
+    add_step_options(parser, batch=16)
     parser.add_argument(
         "--search", action="store_true", help="find the best configurations of the board: throughput against area"
     )
@@ -78,13 +70,10 @@ def run(options: argparse.Namespace) -> int:
     """Estimate and report."""
     from eftrain_hdl.compiler.estimate import estimate_step
     from eftrain_hdl.graph import SGD
-    from eftrain_hdl.planner.dram import memory_model
     from eftrain_hdl.planner.ports import port_timing
 
     output = Output(options)
-    board = find_board(options.board) if options.board else None
-    clock = options.clock or (board.clock_mhz if board else 250.0)
-    memory = memory_model(options.memory or (board.memory if board else "zcu102"))
+    board, memory, clock = step_machine(options)
     if options.search:
         return run_search(options, output, clock, memory.name)
     config = adapted_board_config(options)

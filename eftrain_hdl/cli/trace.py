@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .common import (
     Activity,
-    CliError,
     Output,
     adapted_board_config,
     add_config_options,
     add_json_option,
-    at_least_one,
+    add_step_options,
     build_model,
-    find_board,
-    input_shape,
+    step_machine,
     table,
 )
 
@@ -56,14 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", metavar="NAME", default="shallow", help="a model of the zoo (default shallow)")
-    parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
-    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
-    parser.add_argument("--batch", type=at_least_one, default=4, metavar="N", help="samples per step (default 4)")
-    parser.add_argument("--momentum", type=float, default=0.0, metavar="F", help="momentum of SGD (default 0)")
-    parser.add_argument("--board", metavar="NAME", help="configuration, memory and clock of a board")
-    parser.add_argument("--memory", metavar="NAME", help="DRAM model (default: the board's, or zcu102)")
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock (default: the board's, or 250)")
+    add_step_options(parser, batch=4, model="shallow")
     parser.add_argument(
         "--output", type=Path, default=Path("build/trace.json"), metavar="FILE",
         help="the trace (default build/trace.json)",
@@ -79,18 +69,13 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from eftrain_hdl.graph import SGD, CrossEntropyLoss
-    from eftrain_hdl.planner.dram import memory_model
     from eftrain_hdl.runtime.perfetto import write_trace
     from eftrain_hdl.runtime.trace import TracedSimDevice, trace_step
     from eftrain_hdl.runtime.trainer import Trainer
 
     output = Output(options)
     config = adapted_board_config(options)
-    board = find_board(options.board) if options.board else None
-    clock = (board.clock_mhz if board else 250.0) if options.clock is None else options.clock
-    if not (math.isfinite(clock) and clock > 0):
-        raise CliError(f"--clock must be a positive number of MHz, not {clock:g}")
-    memory = memory_model(options.memory or (board.memory if board else "zcu102"))
+    _, memory, clock = step_machine(options)
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=0.01, momentum=options.momentum)
     if options.plot:

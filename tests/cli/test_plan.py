@@ -64,6 +64,8 @@ def test_layers_that_are_planned_only_are_marked(capsys: pytest.CaptureFixture[s
         (["--model", "lenet", "--memory", "nothing"], "no memory model called 'nothing'"),
         (["--model", "1x", "--streaming-depth", "64"], "needs streaming_depth"),
         (["--model", "vgg16", "--board", "ultra96"], "more than the 2,147,483,648 of ultra96v2; a batch of "),
+        (["--model", "lenet", "--clock", "0"], "--clock must be a positive number of MHz, not 0"),
+        (["--model", "lenet", "--clock", "inf"], "--clock must be a positive number of MHz, not inf"),
         (["--model", "lenet", "--search"], "--search needs a --board"),
         (["--model", "lenet", "--search", "--board", "zcu102", "--rows", "8"], "--search chooses --rows itself"),
         (["--model", "lenet", "--search", "--board", "zcu102", "--share", "2"], "--share must lie between 0 and 1"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from eftrain_hdl.cli.common import (
@@ -54,7 +55,7 @@ def _exact(
     ports = port_timing(memory_model(memory), config, clock)
     try:
         network = build_model(model, shape, classes)
-        return estimate_step(network, config, batch=batch, optimizer=SGD(lr=0.01), ports=ports).cycles
+        return estimate_step(network, config, batch=batch, optimizer=SGD(lr=0.01), ports=ports, brief=True).cycles
     except CompileError:
         return None
 
@@ -78,23 +79,29 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
     task = (options.model, options.input_shape, options.classes, options.batch)
     network = build_model(*task[:3])
     macs = sum(step_macs(network, options.batch).values())
-    found: dict[str, list[Choice]] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool, Activity("searching"):
+    # The formats are searched side by side, since the last configurations of one leave processors idle.
+    with (
+        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
+        ThreadPoolExecutor(len(formats)) as threads,
+        Activity("searching"),
+    ):
 
         def every(one: Callable[[Config], float | None]) -> Callable[[Sequence[Config]], list[float | None]]:
             return lambda configs: list(pool.map(one, configs))
 
-        for name in formats:
+        def one(name: str) -> list[Choice]:
             try:
-                found[name] = search(
-                    has, options.share, FORMATS[name], ports or board.config.ports,
+                return search(
+                    has, options.share, FORMATS[name], ports or board.config.ports, macs,
                     every(partial(_rough, *task)), every(partial(_exact, *task, memory, clock)),
                 )  # fmt: skip
             except SearchError as error:
                 raise CliError(f"{options.board}, {name}: {error}") from None
+
+        found = list(threads.map(one, formats))
     result: dict[str, Any] = {"board": options.board, "clock_mhz": clock, "batch": options.batch, "pareto": []}
     rows = []
-    for choice in (choice for choices in found.values() for choice in choices):
+    for choice in (choice for choices in found for choice in choices):
         config, gflops = choice.config, 2 * macs / choice.cycles * clock / 1000
         images = options.batch * clock * 1e6 / choice.cycles
         part = choice.resources.fractions(has)
@@ -111,7 +118,7 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
     for line in table(header, rows):
         output.line(line)
     output.line()
-    output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model;")
+    output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model, with tiles from a brief search;")
     limit = f"at most {options.share:.0%} of LUTs, DSP and RAM blocks"
     output.line(f"area by a model fitted to Yosys, {limit}. Clocks are assumed.")
     output.result(result)

@@ -93,14 +93,17 @@ class Estimate:
 
 
 def estimate_step(
-    model: Sequential, config: Config, *, batch: int, optimizer: SGD | None = None, ports: PortTiming = DEFAULT_PORTS
-) -> Estimate:
+    model: Sequential, config: Config, *, batch: int, optimizer: SGD | None = None, ports: PortTiming = DEFAULT_PORTS,
+    brief: bool = False,
+) -> Estimate:  # fmt: skip
     """Estimate one training step: forward, backward with the update.
 
     Raises as ``compile_model`` does, but takes layers that can only be planned. Long phases are sampled: the beginning
-    and the end are executed in time, the middle passes at the rate of the later part of the beginning.
+    and the end are executed in time, the middle passes at the rate of the later part of the beginning. A ``brief``
+    estimate takes hardly any time to look for tiles: a few per cent more cycles than there need be.
     """
-    step = Step(model, config, batch, optimizer or SGD(lr=0.01, momentum=0.9))
+    detail = Detail.BRIEF if brief else Detail.SAMPLED
+    step = Step(model, config, batch, optimizer or SGD(lr=0.01, momentum=0.9), detail)
     macs = step_macs(model, batch)
     phases: list[PhaseEstimate] = []
     for work in (*step.forward(), *step.backward()):

@@ -81,7 +81,8 @@ class Phase(ABC):
                 self.context.closed += quickest(self.config, self._candidates())
                 return
             if key not in tilings:
-                tilings[key] = choose(self.config, self._candidates(), self.cycles, self.halvings)
+                brief = self.context.detail is Detail.BRIEF
+                tilings[key] = choose(self.config, self._candidates(), self.cycles, self.halvings, brief=brief)
         except TilingError as error:
             raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
         self._emit(tilings[key])

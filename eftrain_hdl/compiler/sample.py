@@ -30,10 +30,17 @@ class Detail(Enum):
     """Programs to run."""
     SAMPLED = auto()
     """Programs without the middle of long phases, for their timing."""
+    BRIEF = auto()
+    """As SAMPLED, with tiles from a brief search."""
     CLOSED = auto()
     """No programs: the estimate that ranks tilings, in ``Context.closed``."""
     TENSORS = auto()
     """Nothing but their tensors."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the middle of long phases is left out."""
+        return self in (Detail.SAMPLED, Detail.BRIEF)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Sample:
         start = builder.count()
         marks: list[Marks] = []
         k, cut = 0, False
-        sampled = self._context.detail is Detail.SAMPLED
+        sampled = self._context.detail.sampled
         while k < count:
             marks.append(builder.marks())
             done = builder.count() - start
@@ -111,7 +118,7 @@ class Sample:
         pace behind them.
         """
         count, first = len(pieces), slots + _STEADY
-        if self._context.detail is not Detail.SAMPLED or count < first + _STEADY:
+        if not self._context.detail.sampled or count < first + _STEADY:
             for k, piece in enumerate(pieces):
                 yield piece, count - k
             return

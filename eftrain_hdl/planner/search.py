@@ -16,7 +16,7 @@ _TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Rows in lanes."""
 _DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
-_JUDGED = 4
+_JUDGED = 3
 """Configurations that the timing model judges; of the best one, smaller variants as well."""
 _FLIP_FLOPS = 0.9
 """Share of the flip-flops that may be taken in any case: there are two for each LUT."""
@@ -81,18 +81,19 @@ def _share(config: Config, board: Resources) -> float:
 
 
 def search(
-    board: Resources, share: float, operand: FloatFormat, ports: int,
+    board: Resources, share: float, operand: FloatFormat, ports: int, macs: int,
     rough: Callable[[Sequence[Config]], Sequence[float | None]],
     exact: Callable[[Sequence[Config]], Sequence[float | None]],
 ) -> list[Choice]:  # fmt: skip
     """The quickest configurations, and those that need less area than any quicker one; quickest first.
 
-    ``rough`` and ``exact`` give cycles of a step, or None where the network cannot be compiled. Raises SearchError.
+    ``rough`` and ``exact`` give cycles of a step of ``macs``, or None where the network cannot be compiled. Raises
+    SearchError.
     """
     configs = fitting(board, share, operand, ports)
     if not configs:
         raise SearchError(_nothing_fits(board, share, operand, ports))
-    left = _choices(board, configs, rough(configs))
+    left = _promising(board, configs, macs, rough)
     judged: list[Choice] = []
     while left and len(judged) < _JUDGED:
         # Some cannot be compiled after all; others take their places.
@@ -101,8 +102,24 @@ def search(
         left = [choice for choice in left if choice.config not in configs]
     if not judged:
         raise SearchError("none of the configurations that fit can be compiled for this network")
-    variants = list(_smaller(pareto(judged)[0].config))
+    best = pareto(judged)[0]
+    variants = [config for config in _smaller(best.config) if _share(config, board) < best.share]
     return pareto(judged + _choices(board, variants, exact(variants)))
+
+
+def _promising(
+    board: Resources, configs: Sequence[Config], macs: int,
+    rough: Callable[[Sequence[Config]], Sequence[float | None]],
+) -> list[Choice]:  # fmt: skip
+    """Configurations and their rough cycles, without arrays too small to be among the quickest of the front."""
+    waiting, found = sorted(configs, key=lambda config: -config.macs), list[Choice]()
+    while waiting:
+        front = pareto(found)
+        if len(front) >= _JUDGED and front[_JUDGED - 1].cycles < macs / waiting[0].macs:
+            break
+        some, waiting = waiting[:_JUDGED], waiting[_JUDGED:]
+        found += _choices(board, some, rough(some))
+    return found
 
 
 def _smaller(config: Config) -> Iterator[Config]:

@@ -26,6 +26,8 @@ GOOD, GOOD_LONG = 0.002, 0.005
 """A tiling so close to what the array or a port needs in any case is good enough, and in a long phase."""
 TRIED, MOST_TRIED = 8, 40
 """How many of the tilings that the estimate likes best the timing model judges, and how many in all before tapering."""
+BRIEFLY = 2
+"""Tilings that are judged where the search is to be brief."""
 LONG, PATIENCE = 1_000_000, 3
 """Of a phase of so many cycles or more, the search ends after so many attempts in turn that were hardly better:
 latencies do not matter there.
@@ -230,15 +232,17 @@ def quickest(config: Config, candidates: Iterable[tuple[Tiling, Need]]) -> int:
 
 def choose(
     config: Config, candidates: Iterable[tuple[Tiling, Need]], timing: Callable[[Tiling], float | None],
-    halvings: Sequence[int],
-) -> Tiling:
+    halvings: Sequence[int], *, brief: bool = False,
+) -> Tiling:  # fmt: skip
     """The quickest candidate, and how often to halve its first and last tile.
 
     ``halvings`` are the numbers to try. ``timing`` gives cycles, or None for a tiling that is not possible after all;
-    it judges those that the estimate likes best. Raises TilingError if none fits.
+    it judges those that the estimate likes best; in a ``brief`` search only the first two, and nothing is halved.
+    Raises TilingError if none fits.
     """
     estimates, bound = _ranked(config, candidates)
-    return _Search([tiling for _, tiling in estimates], timing, bound).run(halvings)
+    looking = _Search([tiling for _, tiling in estimates], timing, bound)
+    return looking.first(BRIEFLY) if brief else looking.run(halvings)
 
 
 def _ranked(
@@ -298,14 +302,19 @@ class _Search:
     def _over(self) -> bool:
         return self._known.get(self.tiling, inf) <= self._good or self._failed >= self._patience
 
-    def run(self, halvings: Sequence[int]) -> Tiling:
-        """Search."""
+    def first(self, count: int) -> Tiling:
+        """The best of the first ``count`` tilings that are possible."""
         for tiling in self._tilings:
             self.attempt(tiling)
-            if self._over or sum(cycles < inf for cycles in self._known.values()) == TRIED:
+            if self._over or sum(cycles < inf for cycles in self._known.values()) == count:
                 break
         if self._known.get(self.tiling, inf) == inf:
             raise TilingError("one row of the map does not fit half an operand memory")
+        return self.tiling
+
+    def run(self, halvings: Sequence[int]) -> Tiling:
+        """Search."""
+        self.first(TRIED)
         while not self._over and len(self._known) < MOST_TRIED:
             if not any(self.attempt(tiling) for tiling in self._around()):
                 break

@@ -16,8 +16,11 @@ from eftrain_hdl.planner.search import Choice, SearchError, fitting, pareto, sea
 BOARD = Resources(274_080, 548_160, 2520, 912)
 
 
+MACS = 10**9
+
+
 def ideal(configs: Sequence[Config]) -> list[float | None]:
-    return [1e9 / config.macs for config in configs]
+    return [MACS / config.macs for config in configs]
 
 
 def test_everything_found_fits() -> None:
@@ -27,24 +30,24 @@ def test_everything_found_fits() -> None:
 
 
 def test_the_largest_array_that_fits_is_the_quickest() -> None:
-    found = search(BOARD, 0.8, FP32, 3, ideal, ideal)
+    found = search(BOARD, 0.8, FP32, 3, MACS, ideal, ideal)
     assert found[0].config.macs == max(config.macs for config in fitting(BOARD, 0.8, FP32, 3))
     assert [choice.cycles for choice in found] == sorted(choice.cycles for choice in found)
 
 
 def test_what_cannot_be_compiled_is_left_out() -> None:
     def small_only(configs: Sequence[Config]) -> list[float | None]:
-        return [1e9 / config.macs if config.macs <= 64 else None for config in configs]
+        return [MACS / config.macs if config.macs <= 64 else None for config in configs]
 
-    assert search(BOARD, 0.8, FP32, 3, small_only, small_only)[0].config.macs == 64
+    assert search(BOARD, 0.8, FP32, 3, MACS, small_only, small_only)[0].config.macs == 64
     with pytest.raises(SearchError, match="none of the .* can be compiled"):
-        search(BOARD, 0.8, FP32, 3, lambda configs: [None] * len(configs), ideal)
+        search(BOARD, 0.8, FP32, 3, MACS, lambda configs: [None] * len(configs), ideal)
 
 
 def test_a_board_that_is_too_small_is_told_what_is_missing() -> None:
     small = Resources(5000, 10_000, 10, 20)
     with pytest.raises(SearchError, match=r"even 4 x 4 needs .*lut \d+% of the board's, \d+% too much"):
-        search(small, 0.8, FP32, 1, ideal, ideal)
+        search(small, 0.8, FP32, 1, MACS, ideal, ideal)
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1))

@@ -118,8 +118,8 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
     for line in table(header, rows):
         output.line(line)
     output.line()
-    output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model, with tiles from a brief search;")
+    output.line(f"{options.model}, batch {options.batch}, at {clock:g} MHz on {options.board}, by the timing model")
     limit = f"at most {options.share:.0%} of LUTs, DSP and RAM blocks"
-    output.line(f"area by a model fitted to Yosys, {limit}. Clocks are assumed.")
+    output.line(f"(tiles from a brief search); area by a model fitted to Yosys, {limit}. Clocks are assumed.")
     output.result(result)
     return 0

@@ -220,6 +220,20 @@ def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:
     return np.pad(words, (0, -len(words) % unit))
 
 
+def move_program(words: np.ndarray, shift: int) -> np.ndarray:
+    """The program with every DRAM address ``shift`` bytes further on."""
+    out = words.copy()
+    at = 0
+    while (opcode := Opcode(int(words[at]) & 0xFF)) is not Opcode.END:
+        layout = FORMATS[opcode]
+        if "address_low" in layout.places:
+            low, high = (at + layout.places[name][0] for name in ("address_low", "address_high"))
+            address = (int(words[low]) | int(words[high]) << 32) + shift
+            out[low], out[high] = address & 0xFFFF_FFFF, address >> 32
+        at += layout.words
+    return out
+
+
 def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
     """Drop loops of one iteration and join loops that go on where the inner one ends;
     ``keep`` loops stay as they are.

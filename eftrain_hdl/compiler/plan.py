@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from eftrain_hdl.planner.tiling import Tiling
 
 from .backward import Backward, backward_without_weights, can_fuse
 from .context import Context
-from .emit import assemble_aligned
+from .emit import assemble_aligned, move_program
 from .errors import CompileError
 from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
@@ -62,7 +62,6 @@ class Plan:
     batch: int
     optimizer: SGD
     memory_base: int
-    stages: list[Stage]
     memory_bytes: int = 0
     programs: dict[str, PlannedProgram] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -72,8 +71,26 @@ class Plan:
         """(layer index, phase) that ends at each time stamp, by program."""
         return {name: program.labels for name, program in self.programs.items()}
 
-    def _weighted(self) -> list[Stage]:
-        return [stage for stage in self.stages if stage.weights]
+    def relocated(self, memory_base: int) -> Plan:
+        """The same plan for another place in memory, a multiple of 4096.
+
+        ValueError if it is not, or if the addresses would not fit the configuration.
+        """
+        place, shift = Memory(memory_base).base, memory_base - self.memory_base
+        if place < 0 or place + self.memory_bytes > 1 << self.config.address_width:
+            raise ValueError(
+                f"{self.memory_bytes} bytes at {memory_base:#x} do not fit {self.config.address_width} address bits"
+            )
+        programs = {
+            name: replace(one, address=one.address + shift, words=move_program(one.words, shift))
+            for name, one in self.programs.items()
+        }
+        tensors = {name: replace(one, address=one.address + shift) for name, one in self.tensors.items()}
+        return replace(self, memory_base=memory_base, programs=programs, tensors=tensors)
+
+    def _weighted(self) -> list[str]:
+        """Names of the layers that have weights."""
+        return [name.removeprefix("weights.") for name in self.tensors if name.startswith("weights.")]
 
     def pack_parameters(
         self, parameters: Mapping[str, NDArray[Any]], prefix: str = "weights"
@@ -84,10 +101,10 @@ class Plan:
         """
         check_parameters(self.model, parameters)
         return {
-            f"{prefix}.{stage.parameter}": self.tensors[f"{prefix}.{stage.parameter}"].pack(
-                parameters[f"{stage.parameter}.weight"], parameters.get(f"{stage.parameter}.bias")
+            f"{prefix}.{layer}": self.tensors[f"{prefix}.{layer}"].pack(
+                parameters[f"{layer}.weight"], parameters.get(f"{layer}.bias")
             )
-            for stage in self._weighted()
+            for layer in self._weighted()
         }
 
     def unpack_parameters(
@@ -95,11 +112,11 @@ class Plan:
     ) -> dict[str, NDArray[np.float32]]:
         """Values by parameter name from what was read of the tensors called ``prefix.N``."""
         values: dict[str, NDArray[np.float32]] = {}
-        for stage in self._weighted():
-            weight, bias = self.tensors[f"{prefix}.{stage.parameter}"].unpack(words[f"{prefix}.{stage.parameter}"])
-            values[f"{stage.parameter}.weight"] = weight
+        for layer in self._weighted():
+            weight, bias = self.tensors[f"{prefix}.{layer}"].unpack(words[f"{prefix}.{layer}"])
+            values[f"{layer}.weight"] = weight
             if bias is not None:
-                values[f"{stage.parameter}.bias"] = bias
+                values[f"{layer}.bias"] = bias
         return values
 
 
@@ -220,7 +237,7 @@ class Compilation:
 
     def run(self, model: Sequential) -> Plan:
         """All programs."""
-        plan = Plan(model, self.config, self.batch, self.optimizer, self.memory.base, self.stages)
+        plan = Plan(model, self.config, self.batch, self.optimizer, self.memory.base)
         plan.tensors = self.memory.tensors
         self._finish(plan, "forward", self.forward())
         self._finish(plan, "backward_update", self.backward(fused=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
@@ -44,8 +45,11 @@ class Device(ABC):
         Sizes of the accelerator.
     window_base, window_limit : int
         The addresses that exist.
+    timeout : float
+        Seconds that a program, or a reset, may take before `DeviceTimeout` is raised.
     """
 
+    timeout: float = math.inf
     config: Config
     window_base: int
     window_limit: int
@@ -80,6 +84,8 @@ class Device(ABC):
         ------
         DeviceError
             If the machine stops with an error, or has stopped before and was not reset.
+        DeviceTimeout
+            If the program does not end within `timeout`; `reset` stops it.
         """
 
     @abstractmethod

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NoReturn
 
 import numpy as np
 
-from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, ErrorCode, Unit
+from eftrain_hdl.isa import describe
+from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, REGISTER_MAP_VERSION, ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device, RunResult
-from eftrain_hdl.runtime.errors import DeviceError
+from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceTimeout
 
-__all__ = ["ConfigurationMismatch", "RegisterDevice"]
+__all__ = ["RegisterDevice"]
 
 _LOG_ENTRIES = 1 << REGISTER_MAP["TIMESTAMP_INDEX"].field("value").width
 _COUNTERS = tuple(register.name for register in REGISTER_MAP if register.snapshot)
-
-
-class ConfigurationMismatch(RuntimeError):
-    """The hardware is not what the software was compiled for; the message names the register and both values."""
+_UNSEEN = ("window", "outstanding", "axi3")
 
 
 class RegisterDevice(Device):
     """A device behind the register map of :mod:`eftrain_hdl.registers`.
 
-    A back end gives register access, memory access and :meth:`wait`; it calls :meth:`open` when both work.
+    A back end gives register access, memory access, :meth:`wait` and :meth:`settle`; it calls :meth:`open` when both
+    kinds of access work.
     """
+
+    _scalars = (0.0, 0.0, 0.0)
+    _abandoned = False
 
     @abstractmethod
     def read32(self, offset: int) -> int:
@@ -36,7 +39,11 @@ class RegisterDevice(Device):
 
     @abstractmethod
     def wait(self) -> None:
-        """Return when the interrupt is raised; raise :class:`DeviceError` (WATCHDOG) if that takes too long."""
+        """Return when a program ends or stops with an error, and call :meth:`give_up` if that takes too long."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Return when a soft reset is over; pull the reset pin, or raise `DeviceTimeout`, if that takes too long."""
 
     def read_register(self, name: str) -> int:
         """Value of a register of either size."""
@@ -63,22 +70,8 @@ class RegisterDevice(Device):
         ConfigurationMismatch
             If identification or a capability differs; nothing has been written then.
         """
-        config = self.config
-        self._expect("ID", "value", IDENTIFICATION)
-        for register, field, value in (
-            ("CAPABILITY_ARRAY", "rows", config.rows),
-            ("CAPABILITY_ARRAY", "lanes", config.lanes),
-            ("CAPABILITY_FORMAT", "exponent", config.operand.exponent),
-            ("CAPABILITY_FORMAT", "mantissa", config.operand.mantissa),
-            ("CAPABILITY_PORTS", "count", config.ports),
-            ("CAPABILITY_PORTS", "data_width", config.data_width or 0),
-            ("CAPABILITY_STREAMING", "value", config.streaming_depth),
-            ("CAPABILITY_STATIONARY", "value", config.stationary_depth),
-            ("CAPABILITY_ACCUMULATOR", "depth", config.accumulator_depth),
-            ("CAPABILITY_ACCUMULATOR", "banks", config.accumulator_banks),
-            ("CONFIGURATION_HASH", "value", config.digest),
-        ):
-            self._expect(register, field, value)
+        self._setup = burst_bytes, watchdog
+        self._check_hardware()
         self.write_register("WINDOW_BASE", self.window_base)
         self.write_register("WINDOW_LIMIT", self.window_limit)
         self.write_register("BURST", REGISTER_MAP["BURST"].pack(read_bytes=burst_bytes, write_bytes=burst_bytes))
@@ -86,28 +79,92 @@ class RegisterDevice(Device):
         self.write_register("INTERRUPT_ENABLE", REGISTER_MAP["INTERRUPT_ENABLE"].pack(done=1, error=1))
         self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(interrupt_enable=1))
 
-    def _expect(self, register: str, field: str, value: int) -> None:
-        found = self.read_field(register, field)
-        if found != value:
-            raise ConfigurationMismatch(f"{register}.{field} reads {found:#x}, the configuration says {value:#x}")
+    def _check_hardware(self) -> None:
+        known = (("ID", "value", IDENTIFICATION), ("VERSION", "register_map", REGISTER_MAP_VERSION))
+        for register, field, value in known:
+            found = self.read_field(register, field)
+            if found != value:
+                raise ConfigurationMismatch(
+                    f"{register}.{field} reads {found:#x}, expected {value:#x}: no accelerator that this driver knows"
+                )
+        differ = [
+            f"{what} {found:,} in the hardware, {wanted:,} in the plan"
+            for what, found, wanted in self._capabilities() if found != wanted
+        ]  # fmt: skip
+        if differ:
+            raise ConfigurationMismatch("the hardware is another configuration: " + "; ".join(differ))
+        found = self.read_field("CONFIGURATION_HASH", "value")
+        if found != self.config.digest:
+            raise ConfigurationMismatch(
+                f"the hardware is another configuration: CONFIGURATION_HASH reads {found:#010x}, expected "
+                f"{self.config.digest:#010x}, and all sizes that can be read agree; one of "
+                f"{', '.join(_UNSEEN)} differs"
+            )
+
+    def _capabilities(self) -> list[tuple[str, int, int]]:
+        """Name, value in the hardware and value in the configuration of all that registers tell."""
+        config = self.config
+        expected = (
+            ("rows", "CAPABILITY_ARRAY", "rows", config.rows),
+            ("lanes", "CAPABILITY_ARRAY", "lanes", config.lanes),
+            ("exponent bits of operand", "CAPABILITY_FORMAT", "exponent", config.operand.exponent),
+            ("mantissa bits of operand", "CAPABILITY_FORMAT", "mantissa", config.operand.mantissa),
+            ("ports", "CAPABILITY_PORTS", "count", config.ports),
+            ("data_width", "CAPABILITY_PORTS", "data_width", config.data_width or 0),
+            ("address_width", "CAPABILITY_PORTS", "address_width", config.address_width),
+            ("streaming_depth", "CAPABILITY_STREAMING", "value", config.streaming_depth),
+            ("stationary_depth", "CAPABILITY_STATIONARY", "value", config.stationary_depth),
+            ("accumulator_depth", "CAPABILITY_ACCUMULATOR", "depth", config.accumulator_depth),
+            ("accumulator_banks", "CAPABILITY_ACCUMULATOR", "banks", config.accumulator_banks),
+            ("words of operand memory", "CAPABILITY_OPERAND", "value", config.operand_depth * config.vector_lanes),
+        )
+        return [(what, self.read_field(register, field), wanted) for what, register, field, wanted in expected]
 
     def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
-        for name, value in (("LEARNING_RATE", learning_rate), ("WEIGHT_DECAY", weight_decay), ("MOMENTUM", momentum)):
+        self._scalars = (learning_rate, weight_decay, momentum)
+        for name, value in zip(("LEARNING_RATE", "WEIGHT_DECAY", "MOMENTUM"), self._scalars, strict=True):
             self.write_register(name, int(np.float32(value).view(np.uint32)))
 
     def run(self, program_address: int, program_bytes: int) -> RunResult:
         self._raise_error("the device needs a reset")
+        if self._abandoned:
+            raise DeviceTimeout(self.timeout, program_address, "another program was given up: the device needs a reset")
         self.write_register("PROGRAM_ADDRESS", program_address)
         self.write_register("PROGRAM_BYTES", program_bytes)
         self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(start=1, interrupt_enable=1))
         self.wait()
         self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
-        self._raise_error("")
+        self._raise_error("", program_address, program_bytes)
         self.write_register("STATUS", REGISTER_MAP["STATUS"].pack(done=1))
-        counters = {name: self.read_register(name) for name in _COUNTERS}
+        counters = self._counters()
         return RunResult(counters["CYCLES"], counters, self._timestamps())
 
-    def _raise_error(self, detail: str) -> None:
+    def reset(self) -> None:
+        self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(soft_reset=1, interrupt_enable=1))
+        self.settle()
+        self._abandoned = False
+        burst_bytes, watchdog = self._setup
+        self.open(burst_bytes=burst_bytes, watchdog=watchdog)
+        self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
+        self.write_register("STATUS", REGISTER_MAP["STATUS"].pack(done=1))
+        self.set_scalars(*self._scalars)
+
+    def give_up(self) -> NoReturn:
+        """Raise `DeviceTimeout` with what can be seen of a machine that goes on for too long."""
+        self._abandoned = True
+        before, after = self._counters(), self._counters()
+        units = [unit.name for unit in Unit if unit is not Unit.COMMAND]
+        busy = [name for name in units if after[f"{name}_BUSY"] > before[f"{name}_BUSY"]]
+        waiting = [name for name in units if after[f"{name}_WAIT"] > before[f"{name}_WAIT"]]
+        seen = [f"{' and '.join(names)} {what}" for names, what in ((busy, "busy"), (waiting, "waiting")) if names]
+        halted = ["halted"] if self.read_field("STATUS", "halted") else []
+        detail = ", ".join(halted + seen) or "no unit busy or waiting"
+        raise DeviceTimeout(self.timeout, self.read_register("PROGRAM_ADDRESS"), detail, after)
+
+    def _counters(self) -> dict[str, int]:
+        return {name: self.read_register(name) for name in _COUNTERS}
+
+    def _raise_error(self, detail: str, program_address: int = 0, program_bytes: int = 0) -> None:
         if not self.read_field("STATUS", "error"):
             return
         code, address = ErrorCode(self.read_field("ERROR_CODE", "code")), self.read_register("ERROR_ADDRESS")
@@ -115,7 +172,20 @@ class RegisterDevice(Device):
             busy = [unit.name for unit in Unit if address >> unit & 1]
             detail = f"no progress; {' and '.join(busy) if busy else 'no unit'} busy" + (detail and f"; {detail}")
         unit, instruction = Unit(self.read_field("ERROR_CODE", "unit")), self.read_register("ERROR_INSTRUCTION")
-        raise DeviceError(code, unit, address, instruction, detail)
+        command = self._command(program_address, program_bytes, instruction)
+        raise DeviceError(code, unit, address, instruction, detail, command=command, counters=self._counters())
+
+    def _command(self, address: int, nbytes: int, index: int) -> str:
+        """The instruction of a program in words; empty if the program is not known or has no such instruction."""
+        if not nbytes or address < self.window_base or address + nbytes > self.window_limit:
+            return ""
+        words = self.read(address, nbytes // 4 * 4).view(np.uint32)
+        at = 0
+        for _ in range(index):
+            if at >= len(words) or not (length := int(words[at]) >> 8 & 0xFF):
+                return ""
+            at += length
+        return describe(words, at)
 
     def _timestamps(self) -> list[int]:
         stamps = []

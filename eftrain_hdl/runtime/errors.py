@@ -1,10 +1,16 @@
-"""What a device raises when its machine stops."""
+"""What a device raises when its machine stops, does not stop, or is not the one expected."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eftrain_hdl.registers import ErrorCode, Unit
 
-__all__ = ["DeviceError"]
+__all__ = ["ConfigurationMismatch", "DeviceError", "DeviceTimeout"]
+
+
+class ConfigurationMismatch(RuntimeError):
+    """The hardware is not what the software was compiled for; the message names what differs, with both values."""
 
 
 class DeviceError(RuntimeError):
@@ -23,13 +29,47 @@ class DeviceError(RuntimeError):
         Index of the instruction that failed, from the start of the program.
     detail : str
         What a device that knows more than the registers say adds to the message.
+    command : str
+        The instruction in words, where the device knows it.
+    counters : dict
+        Performance counters when the machine stopped; empty on a device without them.
     """
 
-    def __init__(self, code: ErrorCode, unit: Unit, address: int, instruction: int, detail: str = ""):
+    def __init__(
+        self, code: ErrorCode, unit: Unit, address: int, instruction: int, detail: str = "", *, command: str = "",
+        counters: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self.code = ErrorCode(code)
         self.unit = Unit(unit)
         self.address = address
         self.instruction = instruction
         self.detail = detail
-        text = f"{self.code.name} in {self.unit.name}, instruction {instruction}, address {address:#x}"
-        super().__init__(f"{text}: {detail}" if detail else text)
+        self.command = command
+        self.counters = dict(counters or {})
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        text = f"{self.code.name} in {self.unit.name}, instruction {self.instruction}, address {self.address:#x}"
+        return f"{text}: {self.detail}" if self.detail else text
+
+    def report(self) -> str:
+        """The message, the instruction, and every counter that is not zero; one a line."""
+        lines = [str(self)]
+        if self.command:
+            lines.append(f"instruction {self.instruction}: {self.command}")
+        lines += [f"{name} {value:,}" for name, value in self.counters.items() if value]
+        return "\n".join(lines)
+
+
+class DeviceTimeout(DeviceError):
+    """The machine did not end a program, or a reset, in time; it may still be running until its ``reset()``.
+
+    ``code`` is NONE, since the machine has reported nothing, ``address`` the program's.
+    """
+
+    def __init__(self, seconds: float, address: int, detail: str, counters: Mapping[str, int] | None = None) -> None:
+        self.seconds = seconds
+        super().__init__(ErrorCode.NONE, Unit.COMMAND, address, 0, detail, counters=counters)
+
+    def _text(self) -> str:
+        return f"no end within {self.seconds:g} s, program at {self.address:#x}: {self.detail}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -14,16 +15,14 @@ from numpy.typing import NDArray
 import eftrain_hdl
 from eftrain_hdl.config import Config
 from eftrain_hdl.planner.dram import MemoryModel, memory_model
-from eftrain_hdl.registers import REGISTER_MAP, ErrorCode, Unit
 from eftrain_hdl.runtime.driver import RegisterDevice
-from eftrain_hdl.runtime.errors import DeviceError
 from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cache_directory
 
 __all__ = ["SimDevice", "cached_verilog"]
 
 _GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "registers.py")
 _RESET_CYCLES = 100_000
-_CHUNK = 1 << 20
+_CHUNK = 1 << 14
 
 
 def _gateware_key(config: Config) -> str:
@@ -99,7 +98,6 @@ class SimDevice(RegisterDevice):
         self.config = config
         self.window_base = 0
         self.window_limit = memory_bytes
-        self._setup = {"burst_bytes": burst_bytes, "watchdog": watchdog}
         assert config.data_width is not None
         library = build_model(
             cached_verilog(config, progress, probed=self._probed),
@@ -117,8 +115,7 @@ class SimDevice(RegisterDevice):
             dram_bytes=memory_bytes,
             clock_mhz=clock_mhz,
         )
-        self._scalars = (0.0, 0.0, 0.0)
-        self.open(**self._setup)
+        self.open(burst_bytes=burst_bytes, watchdog=watchdog)
 
     def close(self) -> None:
         """Free the model and its memory."""
@@ -139,28 +136,19 @@ class SimDevice(RegisterDevice):
         self.check_range(address, nbytes)
         return self.model.dram[address : address + nbytes].copy()
 
-    def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
-        self._scalars = (learning_rate, weight_decay, momentum)
-        super().set_scalars(*self._scalars)
-
     def wait(self) -> None:
-        # The machine's own watchdog ends every program that makes no progress; what is left is a dead control path.
-        quiet = 0
+        # The machine's own watchdog ends every program that makes no progress; one that has stopped without an
+        # interrupt is a dead control path.
+        deadline, quiet = time.monotonic() + self.timeout, 0
         while not self.model.run(_CHUNK):
             quiet = quiet + 1 if self.read_field("STATUS", "halted") else 0
-            if quiet > 1:
-                raise DeviceError(
-                    ErrorCode.WATCHDOG, Unit.COMMAND, 0, 0, "the machine stands still without an interrupt"
-                )
+            if quiet > 1 or time.monotonic() > deadline:
+                self.give_up()
 
-    def reset(self) -> None:
-        """Soft reset; if the memory does not answer even that, the reset pin."""
-        self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(soft_reset=1, interrupt_enable=1))
+    def settle(self) -> None:
         start = self.model.cycles
         while self.read_field("STATUS", "resetting"):
             if self.model.cycles - start > _RESET_CYCLES:
+                # Memory that does not answer even now: the reset pin.
                 self.model.reset()
                 break
-        self.open(**self._setup)
-        self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
-        super().set_scalars(*self._scalars)

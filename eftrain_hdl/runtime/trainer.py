@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from eftrain_hdl.compiler import compile_model
+from eftrain_hdl.compiler import Plan, compile_model
+from eftrain_hdl.config import Config
 from eftrain_hdl.data import batches
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters, cross_entropy, initial_parameters
 
 from .device import Device
-from .errors import DeviceError
+from .errors import ConfigurationMismatch, DeviceError
 
 __all__ = ["StepResult", "Trainer", "TrainerError"]
 
@@ -72,18 +72,33 @@ class Trainer:
     def __init__(
         self, model: Sequential, *, loss: CrossEntropyLoss, optimizer: SGD, batch: int, device: Device, seed: int = 0
     ) -> None:
-        base = -(-device.window_base // _PAGE) * _PAGE
-        plan = compile_model(model, device.config, batch=batch, loss=loss, optimizer=optimizer, memory_base=base)
+        plan = compile_model(model, device.config, batch=batch, loss=loss, optimizer=optimizer)
+        self._start(plan, device, seed)
+
+    @classmethod
+    def from_plan(cls, plan: Plan, device: Device, *, seed: int = 0) -> Trainer:
+        """A trainer for a plan that is compiled already, anywhere in the device's memory.
+
+        Raises ConfigurationMismatch if it was compiled for another configuration, ValueError if it does not fit the
+        memory.
+        """
+        trainer = cls.__new__(cls)
+        trainer._start(plan, device, seed)
+        return trainer
+
+    def _start(self, plan: Plan, device: Device, seed: int) -> None:
+        _check_config(plan.config, device.config)
+        plan = plan.relocated(-(-device.window_base // _PAGE) * _PAGE)
         end = plan.memory_base + plan.memory_bytes
         if end > device.window_limit:
             raise ValueError(
                 f"training needs {plan.memory_bytes} bytes of device memory, "
                 f"{end - device.window_limit} more than the device has"
             )
-        self.model, self.optimizer, self.batch, self.device, self.seed = model, optimizer, batch, device, seed
-        self.plan = plan
-        self.classes = loss.classes(model)
-        self._checkpoint = (initial_parameters(model, seed), self._zeros())
+        self.model, self.optimizer, self.batch = plan.model, plan.optimizer, plan.batch
+        self.plan, self.device, self.seed = plan, device, seed
+        self.classes = plan.model.output_shape[0]
+        self._checkpoint = (initial_parameters(plan.model, seed), self._zeros())
         self._broken = False
         self.restore()
 
@@ -130,6 +145,8 @@ class Trainer:
         x, y = self._checked(x, y)
         if len(x) < self.batch:
             raise ValueError(f"x has {len(x)} samples: not enough for one batch of {self.batch}")
+        from tqdm import tqdm  # a board that runs plans need not have it
+
         count = steps if steps is not None else (epochs or 0) * (len(x) // self.batch)
         if count < 1:
             raise ValueError(f"epochs={epochs}, steps={steps}: must be at least 1")
@@ -296,6 +313,13 @@ class Trainer:
             phases[label] += stamp - before
             before = stamp
         return _Run(result.cycles, result.counters, phases)
+
+
+def _check_config(plan: Config, device: Config) -> None:
+    ours, theirs = plan.as_dict(), device.as_dict()
+    differ = [f"{name} {ours[name]}, the device's {theirs[name]}" for name in ours if ours[name] != theirs[name]]
+    if differ:
+        raise ConfigurationMismatch(f"the plan was compiled for another configuration: {'; '.join(differ)}")
 
 
 @dataclass(frozen=True)

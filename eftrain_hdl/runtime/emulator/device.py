@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import cast
 
@@ -13,7 +14,7 @@ from eftrain_hdl.isa import INSTRUCTION_ALIGNMENT, SEMAPHORE_MAX, SEMAPHORES, In
 from eftrain_hdl.numerics import Flags
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device, RunResult
-from eftrain_hdl.runtime.errors import DeviceError
+from eftrain_hdl.runtime.errors import DeviceError, DeviceTimeout
 
 from .compute import ComputePlan, compute, plan_compute
 from .program import Plan, Program
@@ -94,7 +95,7 @@ class EmulatorDevice(Device):
         self.state.counters.clear()
         self.state.forget_words()
         self._semaphores = [0] * SEMAPHORES
-        index, unit = 0, Unit.COMMAND
+        index, unit, deadline = 0, Unit.COMMAND, time.monotonic() + self.timeout
         try:
             program = self._fetch(program_address, program_bytes)
             for instruction, key in zip(program.instructions, program.keys, strict=True):
@@ -105,6 +106,10 @@ class EmulatorDevice(Device):
                     self._execute(program, instruction, key)
                 self._give(instruction)
                 index += 1
+                if time.monotonic() > deadline:
+                    detail = f"{instruction.opcode.name} was instruction {index - 1}"
+                    self._error = DeviceTimeout(self.timeout, program_address, detail, self.state.counters)
+                    raise self._error
             if program.fault is not None:
                 unit = Unit.COMMAND
                 raise program.fault

@@ -7,13 +7,12 @@ import json
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NoReturn
-
-from tqdm import tqdm
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Sequential
@@ -50,7 +49,7 @@ __all__ = [
 
 FORMATS: dict[str, FloatFormat] = {f.name: f for f in (FP32, BF16, FP16, TF32)}
 
-_QUIET_SECONDS = 2.0
+_QUIET_SECONDS, _LINE_SECONDS = 2.0, 5.0
 _SIZES = {
     "rows": "Tm, outputs per cycle",
     "lanes": "Tn, products summed per row and cycle",
@@ -256,8 +255,49 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [line(header), "  ".join("-" * width for width in widths), *map(line, rows)]
 
 
-def progress_bar(total: int, what: str, unit: str) -> tqdm[Any]:
-    """A progress bar on standard error; nothing is shown of what takes less than two seconds."""
+class Progress(Protocol):
+    """What commands use of a progress bar."""
+
+    def __enter__(self) -> Progress: ...
+
+    def __exit__(self, *exc: object) -> object: ...
+
+    def set_postfix(self, *, refresh: bool, **values: str) -> object: ...
+
+    def update(self) -> object: ...
+
+
+class _Lines:
+    """Progress in lines, for boards that have NumPy and nothing else."""
+
+    def __init__(self, total: int, what: str, unit: str) -> None:
+        self._total, self._what, self._unit = total, what, unit
+        self._count, self._values = 0, ""
+        self._next = time.monotonic() + _QUIET_SECONDS
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def set_postfix(self, *, refresh: bool, **values: str) -> None:
+        self._values = "".join(f", {name} {value}" for name, value in values.items())
+
+    def update(self) -> None:
+        self._count += 1
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _LINE_SECONDS
+            text = f"{self._what}: {self._unit} {self._count} of {self._total}{self._values}"
+            print(text, file=sys.stderr, flush=True)
+
+
+def progress_bar(total: int, what: str, unit: str) -> Progress:
+    """A progress bar on standard error, or lines without tqdm; nothing is shown of what takes less than two seconds."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _Lines(total, what, unit)
     interval = 0.1 if sys.stderr.isatty() else 5.0
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, delay=_QUIET_SECONDS, mininterval=interval)
 

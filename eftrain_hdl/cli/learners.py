@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy, initial_parameters
 from eftrain_hdl.runtime.device import Device
+from eftrain_hdl.runtime.trainer import Trainer
 
-__all__ = ["DeviceLearner", "GoldenLearner", "Learner", "Step"]
+__all__ = ["DeviceLearner", "GoldenLearner", "Learner", "Step", "simulated_device"]
 
 Array = NDArray[Any]
 
 _GOLDEN_BATCH = 256
-_MEMORY_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,19 @@ class Learner(Protocol):
         """Floating-point flags raised so far, by name; empty if there are none to read."""
 
 
+def simulated_device(
+    kind: str, config: Config, *, memory: str, clock_mhz: float, memory_bytes: int, progress: Callable[[str], None]
+) -> Device:
+    """The ``sim`` or the ``emulator``; the latter has neither memory model nor clock."""
+    from eftrain_hdl.runtime.emulator import EmulatorDevice
+
+    if kind == "emulator":
+        return EmulatorDevice(config, memory_bytes=memory_bytes)
+    from eftrain_hdl.runtime.sim import SimDevice
+
+    return SimDevice(config, memory=memory, clock_mhz=clock_mhz, memory_bytes=memory_bytes, progress=progress)
+
+
 class GoldenLearner:
     """NumPy float32: no compiler, no device; what the others are compared with."""
 
@@ -77,45 +90,10 @@ class GoldenLearner:
 
 
 class DeviceLearner:
-    """A :class:`~eftrain_hdl.Trainer` on the simulated gateware or on the emulator.
+    """A :class:`~eftrain_hdl.Trainer`, whatever its device."""
 
-    Parameters
-    ----------
-    device : "sim" or "emulator"
-    memory, clock_mhz
-        Of the simulated board; the emulator has neither.
-    progress : callable
-        Told in a line of text before each slow step.
-    """
-
-    def __init__(
-        self,
-        device: str,
-        config: Config,
-        model: Sequential,
-        optimizer: SGD,
-        *,
-        batch: int,
-        seed: int,
-        memory: str,
-        clock_mhz: float,
-        progress: Callable[[str], None],
-    ) -> None:
-        from eftrain_hdl.runtime.emulator import EmulatorDevice
-        from eftrain_hdl.runtime.sim import SimDevice
-        from eftrain_hdl.runtime.trainer import Trainer
-
-        chosen: Device
-        if device == "sim":
-            chosen = SimDevice(
-                config, memory=memory, clock_mhz=clock_mhz, memory_bytes=_MEMORY_BYTES, progress=progress
-            )
-        else:
-            chosen = EmulatorDevice(config, memory_bytes=_MEMORY_BYTES)
-        progress("compiling the network")
-        self._trainer = Trainer(
-            model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=batch, device=chosen, seed=seed
-        )
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
 
     def step(self, x: Array, y: Array) -> Step:
         result = self._trainer.step(x, y)

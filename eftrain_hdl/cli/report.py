@@ -42,8 +42,8 @@ class Report:
     config: Config
     batch: int
     clock_mhz: float
-    accuracy_before: float
-    test_loss_before: float
+    accuracy_before: float = 0.0
+    test_loss_before: float = 0.0
     steps: list[Step] = field(default_factory=list)
     accuracy: float = 0.0
     test_loss: float = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import time
 from pathlib import Path
@@ -17,19 +16,21 @@ from eftrain_hdl.cli.common import (
     at_least_one,
     build_model,
     config_from,
-    progress_bar,
 )
-from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner
+from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner, simulated_device
+from eftrain_hdl.cli.loop import check_save, train_and_report
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
 from eftrain_hdl.data import Dataset, batches, load_data
-from eftrain_hdl.graph import SGD, Sequential, check_trainable
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_trainable
 from eftrain_hdl.planner.dram import MEMORY_MODELS
+from eftrain_hdl.runtime.trainer import Trainer
 from eftrain_hdl.zoo import models
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "learning_rate"]
 
 _DEVICES = ("sim", "emulator", "golden")
+_MEMORY_BYTES = 1 << 28
 _RATES = {"shallow": 0.05, "lenet": 0.02}
 _RATE = 0.01
 """Of networks that have none of their own."""
@@ -106,23 +107,9 @@ def run(options: argparse.Namespace) -> int:
     start = time.monotonic()
     learner = _learner(options, model, optimizer, config)
     output.line(title)
-    accuracy, loss = _evaluate(learner, data, "testing before training")
-    report = Report(model, config, options.batch, options.clock, accuracy, loss)
-    _train(learner, data, options, report)
-    report.accuracy, report.test_loss = _evaluate(learner, data, "testing after training")
-
-    for line in report.lines():
-        output.line(line)
+    report = Report(model, config, options.batch, options.clock)
+    train_and_report(learner, data, report, output, steps=options.steps, seed=options.seed, save=options.save)
     flags = learner.flags()
-    bad = next((k for k, loss in enumerate(report.losses) if not math.isfinite(loss)), None)
-    if bad is not None:
-        output.line(f"The training diverged: the loss of step {bad + 1} is not finite. A smaller --lr may help.")
-    if any(flags.values()):
-        output.line(f"floating-point flags: {', '.join(name for name, raised in flags.items() if raised)}")
-    if options.save:
-        options.save.parent.mkdir(parents=True, exist_ok=True)
-        learner.save(options.save)
-        output.line(f"parameters     {options.save}")
     if options.plot:
         from eftrain_hdl.cli.plot import draw
 
@@ -145,8 +132,7 @@ def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Con
         raise CliError(f"unknown memory {options.memory!r}: choose from {', '.join(sorted(MEMORY_MODELS))}")
     if not (math.isfinite(options.clock) and options.clock > 0):
         raise CliError(f"--clock must be a positive number of MHz, not {options.clock:g}")
-    if options.save and options.save.suffix != ".npz":
-        raise CliError(f"--save {options.save}: the name must end in .npz")
+    check_save(options.save)
     if options.plot:
         from eftrain_hdl.cli.plot import check_plot
 
@@ -154,34 +140,28 @@ def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Con
     check_trainable(build_model(options.model, None, 10))
     data = load_data(options.data)
     model = build_model(options.model, data.input_shape, data.classes)
-    lr = _RATES.get(options.model, _RATE) if options.lr is None else options.lr
-    optimizer = SGD(lr=lr, momentum=options.momentum, weight_decay=options.weight_decay)
+    optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
     batches(data.x_train, data.y_train, options.batch, options.seed, 0)
     return data, model, optimizer, config
+
+
+def learning_rate(options: argparse.Namespace) -> float:
+    """``--lr``, or what suits ``--model``."""
+    return _RATES.get(options.model, _RATE) if options.lr is None else options.lr
 
 
 def _learner(options: argparse.Namespace, model: Sequential, optimizer: SGD, config: Config) -> Learner:
     if options.device == "golden":
         return GoldenLearner(model, optimizer, options.seed)
     with Activity("preparing the device") as activity:
-        return DeviceLearner(
-            options.device, config, model, optimizer,
-            batch=options.batch, seed=options.seed, memory=options.memory, clock_mhz=options.clock,
+        device = simulated_device(
+            options.device, config, memory=options.memory, clock_mhz=options.clock, memory_bytes=_MEMORY_BYTES,
             progress=activity.step,
         )  # fmt: skip
-
-
-def _evaluate(learner: Learner, data: Dataset, what: str) -> tuple[float, float]:
-    with Activity(what):
-        return learner.evaluate(data.x_test, data.y_test)
-
-
-def _train(learner: Learner, data: Dataset, options: argparse.Namespace, report: Report) -> None:
-    epochs = (batches(data.x_train, data.y_train, options.batch, options.seed, epoch) for epoch in itertools.count())
-    stream = itertools.chain.from_iterable(epochs)
-    with progress_bar(options.steps, "training", "step") as bar:
-        for x, y in itertools.islice(stream, options.steps):
-            step = learner.step(x, y)
-            report.steps.append(step)
-            bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
-            bar.update()
+        activity.step("compiling the network")
+        return DeviceLearner(
+            Trainer(
+                model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=options.batch, device=device,
+                seed=options.seed,
+            )
+        )  # fmt: skip

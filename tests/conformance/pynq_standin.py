@@ -55,7 +55,7 @@ class StandInDevice(Device):
         """What PYNQ reads of a ``.hwh``: here, the accelerator."""
         block = {
             "phys_addr": REGISTERS, "addr_range": 1 << 16, "type": IP_VLNV, "state": None, "interrupts": {},
-            "gpio": {}, "fullpath": "eftrain_0", "mem_id": "s_axi_ctrl", "device": self, "driver": None,
+            "gpio": {}, "fullpath": "eftrain_0", "mem_id": "s_axi_ctrl", "driver": None,
             "parameters": {}, "registers": {},
         }  # fmt: skip
         empty: dict[str, Any] = {}

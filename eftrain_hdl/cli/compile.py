@@ -1,0 +1,86 @@
+"""``eftrain compile``: a network to a plan file that trains where NumPy is all there is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from eftrain_hdl.cli.common import (
+    Activity,
+    CliError,
+    Output,
+    adapted_board_config,
+    add_config_options,
+    add_json_option,
+    at_least_one,
+    build_model,
+    input_shape,
+)
+from eftrain_hdl.cli.train import learning_rate
+from eftrain_hdl.graph import SGD, CrossEntropyLoss
+from eftrain_hdl.zoo import models
+
+__all__ = ["add_parser"]
+
+_DESCRIPTION = """\
+Compile the training of a network of the zoo for one accelerator, and write it to a file. `eftrain run` trains with the
+file on a board, on the simulated RTL or on the emulator; it refuses hardware of another configuration. The file can be
+used anywhere in memory: addresses are moved when it is loaded.
+
+JSON (--json): file, bytes, memory_bytes, programs (bytes of each), batch, config.
+"""
+
+_EPILOG = """\
+examples:
+  eftrain compile --model lenet --board zcu102 --batch 16 --output build/lenet.npz
+  eftrain compile --model 1x --board ultra96v2 --operand bf16 --output build/1x.npz
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "compile",
+        help="compile a network to a plan file for a board",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help=", ".join(sorted(models)))
+    parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
+    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
+    parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
+    parser.add_argument("--lr", type=float, metavar="X", help="learning rate (default: the model's)")
+    parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of SGD (default 0.9)")
+    parser.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
+    parser.add_argument("--board", metavar="NAME", help="configuration of a board")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the plan file (.npz)")
+    add_config_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compile and write."""
+    from eftrain_hdl.compiler import compile_model, save_plan
+
+    output = Output(options)
+    if options.output.suffix != ".npz":
+        raise CliError(f"--output {options.output}: the name must end in .npz")
+    config = adapted_board_config(options)
+    model = build_model(options.model, options.input_shape, options.classes)
+    optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
+    with Activity("compiling the network"):
+        plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    save_plan(plan, options.output)
+    programs = {name: program.nbytes for name, program in plan.programs.items()}
+    nbytes = options.output.stat().st_size
+    output.line(f"{options.output}: {options.model}, batch {options.batch}, lr {optimizer.lr:g}")
+    output.line(f"for {config.rows} x {config.lanes} {config.operand.name}, {config.ports} ports")
+    output.line(f"{nbytes:,} bytes; on the board {plan.memory_bytes:,} bytes of contiguous memory")
+    output.result({
+        "file": str(options.output), "bytes": nbytes, "memory_bytes": plan.memory_bytes, "programs": programs,
+        "batch": options.batch, "config": config.as_dict(),
+    })  # fmt: skip
+    return 0

@@ -1,0 +1,154 @@
+"""``eftrain run``: trains with a plan file, on a board or on what stands in for one."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eftrain_hdl.cli.common import Activity, CliError, Output, add_json_option, at_least_one
+from eftrain_hdl.cli.learners import DeviceLearner, simulated_device
+from eftrain_hdl.cli.loop import check_save, train_and_report
+from eftrain_hdl.cli.report import Report
+from eftrain_hdl.data import Dataset, load_data
+from eftrain_hdl.planner.dram import MEMORY_MODELS
+
+if TYPE_CHECKING:
+    from eftrain_hdl.compiler import Plan
+    from eftrain_hdl.runtime.device import Device
+
+__all__ = ["add_parser"]
+
+_DEVICES = ("pynq", "uio", "sim", "emulator")
+_SPARE = 1 << 16
+"""Memory beyond the plan's, since buffers begin anywhere and plans at a page."""
+
+_DESCRIPTION = """\
+Train with a plan file of `eftrain compile`, and report loss, accuracy and cycles. Needs NumPy and nothing else, but for
+pynq and sim what their names say.
+
+devices:
+  pynq      a board under PYNQ: --bitstream loads eftrain.bit (with eftrain.hwh beside it); or --registers says where
+            the registers of an accelerator are that is loaded already
+  uio       a board with plain Linux, uio_pdrv_genirq and u-dma-buf
+  sim       the RTL in Verilator; a configuration that was not used before is compiled first
+  emulator  NumPy with the same bits, no cycles
+
+The hardware says what it is: if that is not what the plan was compiled for, nothing is run, and the differences are
+named. When a program does not end within --timeout seconds, or with an error, the report names unit, instruction,
+address and counters.
+
+data: digits (needs scikit-learn), or FILE.npz with x, y and, if there are, x_test, y_test (see `eftrain train --help`).
+
+JSON (--json): as `eftrain train`.
+"""
+
+_EPILOG = """\
+examples:
+  eftrain run lenet.npz --device pynq --bitstream eftrain.bit --data mnist.npz --steps 500 --save trained.npz
+  eftrain run lenet.npz --device uio --data mnist.npz --load trained.npz --steps 100
+  eftrain run lenet.npz --device emulator --steps 20
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "run",
+        help="train with a plan file on a board",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("plan", type=Path, metavar="PLAN", help="the file that `eftrain compile` wrote")
+    parser.add_argument("--device", choices=_DEVICES, required=True, help="see above")
+    parser.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
+    parser.add_argument("--steps", type=at_least_one, default=60, metavar="N", help="training steps (default 60)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of parameters and batches (default 0)")
+    parser.add_argument("--load", type=Path, metavar="FILE", help="start from these parameters (.npz)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the trained parameters (.npz)")
+    board = parser.add_argument_group("boards")
+    board.add_argument("--bitstream", type=Path, metavar="FILE", help="pynq: load this .bit first")
+    board.add_argument("--registers", type=lambda text: int(text, 0), metavar="ADDRESS", help="pynq: where they are")
+    board.add_argument("--uio", metavar="NAME", help="uio: name of the device (default eftrain)")
+    board.add_argument("--buffer", default="udmabuf0", metavar="NAME", help="uio: the u-dma-buf (default udmabuf0)")
+    board.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds a program may take (default 60)")
+    board.add_argument(
+        "--clock", type=float, metavar="MHZ", help="clock, to turn cycles into seconds; results.json of the build has it"
+    )
+    board.add_argument("--memory", default="zcu102", metavar="NAME", help="sim: DRAM model (default zcu102)")
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and report."""
+    from eftrain_hdl.compiler import load_plan
+    from eftrain_hdl.runtime.errors import DeviceError
+    from eftrain_hdl.runtime.trainer import Trainer
+
+    output = Output(options)
+    _check(options)
+    plan = load_plan(options.plan)
+    data = load_data(options.data)
+    _check_data(plan, data)
+    start = time.monotonic()
+    clock = options.clock or 250.0
+    with Activity("preparing the device") as activity:
+        device = _device(options, plan, clock, activity)
+        device.timeout = options.timeout
+        trainer = Trainer.from_plan(plan, device, seed=options.seed)
+        if options.load:
+            trainer.load(options.load)
+    output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
+    report = Report(plan.model, plan.config, plan.batch, clock)
+    learner = DeviceLearner(trainer)
+    try:
+        train_and_report(learner, data, report, output, steps=options.steps, seed=options.seed, save=options.save)
+    except DeviceError as error:
+        output.line(error.report())
+        raise
+    output.result({
+        "plan": str(options.plan), "data": options.data, "device": options.device, "batch": plan.batch,
+        "steps": options.steps, "seed": options.seed, **report.as_dict(), "flags": learner.flags(),
+        "wall_seconds": time.monotonic() - start,
+    })  # fmt: skip
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Every mistake in the options, found before anything on a board changes."""
+    check_save(options.save)
+    if options.device == "pynq" and options.bitstream is None and options.registers is None:
+        raise CliError("--device pynq needs --bitstream, or --registers if it is loaded already")
+    if options.bitstream is not None and not options.bitstream.is_file():
+        raise CliError(f"--bitstream {options.bitstream}: no such file")
+    if options.memory not in MEMORY_MODELS:
+        raise CliError(f"unknown memory {options.memory!r}: choose from {', '.join(sorted(MEMORY_MODELS))}")
+    for name in ("timeout", "clock"):
+        value = getattr(options, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise CliError(f"--{name} must be a positive number, not {value:g}")
+
+
+def _check_data(plan: Plan, data: Dataset) -> None:
+    if data.input_shape != plan.model.input_shape:
+        raise CliError(f"{data.name} has samples of shape {data.input_shape}, the plan takes {plan.model.input_shape}")
+    classes = plan.model.output_shape[0]
+    if data.classes > classes:
+        raise CliError(f"{data.name} has {data.classes} classes, the plan tells {classes} apart")
+
+
+def _device(options: argparse.Namespace, plan: Plan, clock: float, activity: Activity) -> Device:
+    from eftrain_hdl.runtime.board import PynqDevice, UioDevice
+
+    nbytes = plan.memory_bytes + _SPARE
+    if options.device == "pynq":
+        return PynqDevice(plan.config, nbytes, bitstream=options.bitstream, registers=options.registers)
+    if options.device == "uio":
+        return UioDevice(plan.config, nbytes, uio=options.uio, buffer=options.buffer)
+    return simulated_device(
+        options.device, plan.config, memory=options.memory, clock_mhz=clock, memory_bytes=nbytes, progress=activity.step
+    )

@@ -7,6 +7,11 @@ from importlib.resources import files
 
 from eftrain_hdl.boards import Board
 from eftrain_hdl.config import Config
+from eftrain_hdl.export.c_header import c_header
+from eftrain_hdl.export.constants import NAME
+from eftrain_hdl.export.device_tree import board_device_tree
+from eftrain_hdl.export.python_constants import python_constants
+from eftrain_hdl.export.systemrdl import systemrdl
 from eftrain_hdl.registers import IP_VLNV, REGISTER_MAP, REGISTER_MAP_VERSION
 from eftrain_hdl.vivado.interfaces import accelerator_interfaces
 from eftrain_hdl.vivado.output import MANIFEST, manifest_text
@@ -36,6 +41,10 @@ def project_files(board: Board, config: Config, clock_mhz: float) -> dict[str, b
         "tcl/settings.tcl": _settings(board, config, clock_mhz),
         "lint.vlt": _shipped("lint.vlt"),
         "Makefile": _shipped("Makefile"),
+        f"software/{NAME}.h": c_header(),
+        f"software/{NAME}.rdl": systemrdl(),
+        f"software/{NAME}.dtso": board_device_tree(board),
+        f"software/{NAME}_constants.py": python_constants(),
         **{f"tcl/{name}": _shipped(name) for name in (*_SCRIPTS, f"{board.ps.name}.tcl")},
     }
     found = {path: texts[path].encode() for path in sorted(texts)}

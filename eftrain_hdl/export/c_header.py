@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from eftrain_hdl.export.constants import NAME, Constant, Group, groups
+from eftrain_hdl.export.constants import NAME, NOTES, Constant, Group, groups
 from eftrain_hdl.registers import ERROR_MEANINGS, IP_VLNV, ErrorCode, Unit
 
 __all__ = ["c_header"]
@@ -18,9 +18,8 @@ def c_header() -> str:
     lines = [
         f"/* Registers and instructions of the accelerator {IP_VLNV}.",
         " *",
-        " * Written by `eftrain export --format c`. Offsets are bytes. Masks are in place: a field of a register or of a",
-        " * word of an instruction is (value & MASK) >> SHIFT. A register with an offset _HI_OFFSET has 64 bits: read the",
-        " * low word first, which captures the high word of a counter.",
+        " * Written by `eftrain export --format c`.",
+        *(f" * {line}" for line in NOTES),
         " */",
         f"#ifndef {_PREFIX}_H",
         f"#define {_PREFIX}_H",

@@ -30,10 +30,17 @@ from eftrain_hdl.registers import (
     Unit,
 )
 
-__all__ = ["NAME", "Constant", "Group", "groups"]
+__all__ = ["NAME", "NOTES", "Constant", "Group", "groups"]
 
 NAME = IP_VLNV.split(":")[2]
 """Name of the accelerator; files and names are called by it."""
+
+NOTES = (
+    "Offsets are bytes. Masks are in place: a field of a register, or of a word of an instruction, is",
+    "(value & MASK) >> SHIFT. A register that has a _HI_OFFSET is 64 bits wide: read the low word first, which",
+    "captures the high word if it is a counter.",
+)
+"""How to read the constants, in lines."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A device tree overlay, by which Linux on a board gives a program the registers, the interrupt and contiguous memory."""
+"""A device tree overlay: by it Linux on a board gives a program registers, interrupt and contiguous memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def board_device_tree(board: Board, buffer_bytes: int | None = None) -> str:
     if buffer_bytes is None:
         buffer_bytes = default_buffer_bytes(board)
     if buffer_bytes >= board.dram_bytes:
-        raise ValueError(f"{board.name} has {board.dram_bytes} bytes of DRAM, too little for buffer_bytes={buffer_bytes}")
+        raise ValueError(f"{board.name} has {board.dram_bytes} bytes of DRAM, no room for buffer_bytes={buffer_bytes}")
     return device_tree(
         registers_base=board.ps.registers_base,
         interrupt_spi=board.ps.interrupt_spi,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from eftrain_hdl.export.constants import groups
+from eftrain_hdl.export.constants import NOTES, groups
 from eftrain_hdl.registers import ERROR_MEANINGS, IP_VLNV, Unit
 
 __all__ = ["python_constants"]
@@ -16,9 +16,8 @@ def python_constants() -> str:
     lines = [
         f'"""Registers and instructions of the accelerator {IP_VLNV}.',
         "",
-        "Written by `eftrain export --format python`. Offsets are bytes. Masks are in place: a field of a register or of",
-        "a word of an instruction is (value & MASK) >> SHIFT. A register with an offset _HI_OFFSET has 64 bits: read the",
-        "low word first, which captures the high word of a counter.",
+        "Written by `eftrain export --format python`.",
+        *NOTES,
         '"""',
         "",
         f'VLNV = "{IP_VLNV}"',
@@ -26,13 +25,13 @@ def python_constants() -> str:
     for group in groups():
         lines += ["", *(f"# {text}" for text in group.comment)]
         lines += [f"{item.name} = {item.text}" for item in group.constants]
-    lines += ["", *_mapping("ERROR_TEXTS", "ERROR", ERROR_MEANINGS)]
-    lines += ["", *_mapping("UNIT_TEXTS", "UNIT", {unit: unit.name for unit in Unit})]
+    lines += ["", *_mapping("ERROR_TEXTS", "ERROR", ERROR_MEANINGS.items())]
+    lines += ["", *_mapping("UNIT_TEXTS", "UNIT", ((unit, unit.name) for unit in Unit))]
     return "\n".join(lines) + "\n"
 
 
-def _mapping(name: str, prefix: str, texts: Mapping[IntEnum, str]) -> Iterator[str]:
+def _mapping(name: str, prefix: str, texts: Iterable[tuple[IntEnum, str]]) -> Iterator[str]:
     yield f"{name} = {{"
-    for number, text in texts.items():
+    for number, text in texts:
         yield f"    {prefix}_{number.name}: {text!r},"
     yield "}"

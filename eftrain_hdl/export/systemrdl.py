@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 
 from eftrain_hdl.export.constants import NAME
@@ -32,9 +32,9 @@ def systemrdl() -> str:
     lines = [
         f"// Registers of the accelerator {IP_VLNV}. Written by `eftrain export --format systemrdl`.",
         "",
-        *_enum("error_code", ERROR_MEANINGS),
+        *_enum("error_code", ERROR_MEANINGS.items()),
         "",
-        *_enum("unit_number", {unit: unit.name for unit in Unit}),
+        *_enum("unit_number", ((unit, unit.name) for unit in Unit)),
         "",
         f"addrmap {NAME} {{",
         f"    name = {_quoted(IP_VLNV)};",
@@ -48,9 +48,9 @@ def systemrdl() -> str:
     return "\n".join((*lines, "};")) + "\n"
 
 
-def _enum(name: str, texts: Mapping[IntEnum, str]) -> Iterator[str]:
+def _enum(name: str, texts: Iterable[tuple[IntEnum, str]]) -> Iterator[str]:
     yield f"enum {name} {{"
-    for number, text in texts.items():
+    for number, text in texts:
         yield f"    {number.name} = 8'd{int(number)} {{ desc = {_quoted(text)}; }};"
     yield "};"
 

@@ -41,14 +41,21 @@ def project_files(board: Board, config: Config, clock_mhz: float) -> dict[str, b
         "tcl/settings.tcl": _settings(board, config, clock_mhz),
         "lint.vlt": _shipped("lint.vlt"),
         "Makefile": _shipped("Makefile"),
-        f"software/{NAME}.h": c_header(),
-        f"software/{NAME}.rdl": systemrdl(),
-        f"software/{NAME}.dtso": board_device_tree(board),
-        f"software/{NAME}_constants.py": python_constants(),
+        **_software(board),
         **{f"tcl/{name}": _shipped(name) for name in (*_SCRIPTS, f"{board.ps.name}.tcl")},
     }
     found = {path: texts[path].encode() for path in sorted(texts)}
     return {**found, MANIFEST: manifest_text(_description(board, config, clock_mhz), found)}
+
+
+def _software(board: Board) -> dict[str, str]:
+    """What software for this project is written with."""
+    return {
+        f"software/{NAME}.h": c_header(),
+        f"software/{NAME}.rdl": systemrdl(),
+        f"software/{NAME}.dtso": board_device_tree(board),
+        f"software/{NAME}_constants.py": python_constants(),
+    }
 
 
 def _shipped(name: str) -> str:

@@ -57,8 +57,8 @@ def device_tree(
     ValueError
         If a number does not fit or is not whole pages; the message names it.
     """
-    for name, value in (("registers_base", registers_base), ("registers_bytes", registers_bytes)):
-        if not 0 <= value < 1 << 32 * address_cells or value % _PAGE:
+    for name, value, least in (("registers_base", registers_base, 0), ("registers_bytes", registers_bytes, _PAGE)):
+        if not least <= value < 1 << 32 * address_cells or value % _PAGE:
             raise ValueError(f"{name} must be whole pages in {address_cells} word(s) of 32 bits, not {value:#x}")
     if buffer_bytes <= 0 or buffer_bytes % _PAGE:
         raise ValueError(f"buffer_bytes must be whole pages of {_PAGE} bytes, not {buffer_bytes}")

@@ -90,6 +90,7 @@ def test_numbers_that_do_not_fit() -> None:
         ({"registers_base": 0xA000_0800}, r"registers_base must be whole pages in 2 word\(s\) .*, not 0xa0000800"),
         ({"registers_base": 1 << 32, "address_cells": 1}, r"registers_base must .* in 1 word\(s\) of 32 bits, not 0x1"),
         ({"registers_bytes": 100}, "registers_bytes must be whole pages"),
+        ({"registers_bytes": 0}, "registers_bytes must be whole pages"),
         ({"buffer_bytes": 0}, "buffer_bytes must be whole pages of 4096 bytes, not 0"),
         ({"buffer_bytes": 4097}, "buffer_bytes must be whole pages of 4096 bytes, not 4097"),
         ({"interrupt_spi": 988}, "interrupt_spi must be 0 to 987, as a GIC has them, not 988"),

@@ -57,6 +57,10 @@ class ProcessingSystem:
         Address at which the CPU finds the accelerator's registers.
     interrupt_spi
         Number of the accelerator's interrupt in a device tree: shared peripheral interrupt, level, active high.
+    interrupt_parent
+        Label of the interrupt controller in Linux's device tree of the family.
+    address_cells
+        32-bit words of an address, and of a size, below the root of that device tree.
     """
 
     name: str
@@ -69,6 +73,8 @@ class ProcessingSystem:
     dram_windows: tuple[tuple[int, int], ...]
     registers_base: int
     interrupt_spi: int
+    interrupt_parent: str
+    address_cells: int
 
 
 @dataclass(frozen=True)

@@ -28,4 +28,7 @@ ZYNQ7000 = ProcessingSystem(
     registers_base=0x4000_0000,
     # IRQ_F2P[0].
     interrupt_spi=29,
+    # Linux: arch/arm/boot/dts/xilinx/zynq-7000.dtsi.
+    interrupt_parent="intc",
+    address_cells=1,
 )

@@ -29,4 +29,7 @@ ZYNQMP = ProcessingSystem(
     registers_base=0xA000_0000,
     # pl_ps_irq0[0].
     interrupt_spi=89,
+    # Linux: arch/arm64/boot/dts/xilinx/zynqmp.dtsi.
+    interrupt_parent="gic",
+    address_cells=2,
 )

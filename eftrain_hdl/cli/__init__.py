@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eftrain_hdl.cli import area, build, compile, info, plan, pnr, run, trace, train, verilog
+from eftrain_hdl.cli import area, build, compile, export, info, plan, pnr, run, trace, train, verilog
 from eftrain_hdl.cli.common import CliError, Parser
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["board_main", "main"]
 
-_COMMANDS = (train, compile, run, trace, verilog, build, plan, area, pnr, info)
+_COMMANDS = (train, compile, run, trace, verilog, build, export, plan, area, pnr, info)
 
 _EPILOG = """\
 examples:
@@ -25,6 +25,7 @@ examples:
   eftrain trace --model shallow --rows 8 --lanes 8 --plot build/trace.png
   eftrain verilog --rows 16 --lanes 16 --output build/accelerator.v
   eftrain build zcu102 --output build/zcu102
+  eftrain export --format c --output build/eftrain.h
   eftrain plan --board zcu102 --model vgg16 --batch 16
   eftrain compile --model lenet --board zcu102 --output build/lenet.npz
   eftrain run build/lenet.npz --device emulator --steps 20

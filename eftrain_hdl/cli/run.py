@@ -14,6 +14,7 @@ from eftrain_hdl.cli.loop import check_save, train_and_report
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset, load_data
 from eftrain_hdl.planner.dram import MEMORY_MODELS
+from eftrain_hdl.registers import BUFFER_NAME
 
 if TYPE_CHECKING:
     from eftrain_hdl.compiler import Plan
@@ -73,10 +74,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     board.add_argument("--bitstream", type=Path, metavar="FILE", help="pynq: load this .bit first")
     board.add_argument("--registers", type=lambda text: int(text, 0), metavar="ADDRESS", help="pynq: where they are")
     board.add_argument("--uio", metavar="NAME", help="uio: name of the device (default eftrain)")
-    board.add_argument("--buffer", default="udmabuf0", metavar="NAME", help="uio: the u-dma-buf (default udmabuf0)")
-    board.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds a program may take (default 60)")
+    board.add_argument("--buffer", metavar="NAME", help=f"uio: the u-dma-buf (default {BUFFER_NAME})")
+    board.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for a program (default 60)")
     board.add_argument(
-        "--clock", type=float, metavar="MHZ", help="clock, to turn cycles into seconds; results.json of the build has it"
+        "--clock", type=float, metavar="MHZ", help="clock, for times and rates; the build's results.json has it"
     )
     board.add_argument("--memory", default="zcu102", metavar="NAME", help="sim: DRAM model (default zcu102)")
     add_json_option(parser)
@@ -148,7 +149,7 @@ def _device(options: argparse.Namespace, plan: Plan, clock: float, activity: Act
     if options.device == "pynq":
         return PynqDevice(plan.config, nbytes, bitstream=options.bitstream, registers=options.registers)
     if options.device == "uio":
-        return UioDevice(plan.config, nbytes, uio=options.uio, buffer=options.buffer)
+        return UioDevice(plan.config, nbytes, uio=options.uio, buffer=options.buffer or BUFFER_NAME)
     return simulated_device(
         options.device, plan.config, memory=options.memory, clock_mhz=clock, memory_bytes=nbytes, progress=activity.step
     )

@@ -20,7 +20,7 @@ from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cache_dir
 
 __all__ = ["SimDevice", "cached_verilog"]
 
-_GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "registers.py")
+_GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "register_map.py", "registers.py")
 _RESET_CYCLES = 100_000
 _CHUNK = 1 << 14
 

@@ -7,7 +7,11 @@ from importlib.resources import files
 
 from eftrain_hdl.boards import Board
 from eftrain_hdl.config import Config
-from eftrain_hdl.registers import IP_VLNV, REGISTER_MAP, REGISTER_MAP_VERSION
+from eftrain_hdl.export.c_header import c_header
+from eftrain_hdl.export.device_tree import board_device_tree
+from eftrain_hdl.export.python_constants import python_constants
+from eftrain_hdl.export.systemrdl import systemrdl
+from eftrain_hdl.registers import IP_NAME, IP_VLNV, REGISTER_MAP, REGISTER_MAP_VERSION
 from eftrain_hdl.vivado.interfaces import accelerator_interfaces
 from eftrain_hdl.vivado.output import MANIFEST, manifest_text
 from eftrain_hdl.vivado.verilog import CORE, SHELL, accelerator_verilog, shell_verilog
@@ -36,10 +40,21 @@ def project_files(board: Board, config: Config, clock_mhz: float) -> dict[str, b
         "tcl/settings.tcl": _settings(board, config, clock_mhz),
         "lint.vlt": _shipped("lint.vlt"),
         "Makefile": _shipped("Makefile"),
+        **_software(board),
         **{f"tcl/{name}": _shipped(name) for name in (*_SCRIPTS, f"{board.ps.name}.tcl")},
     }
     found = {path: texts[path].encode() for path in sorted(texts)}
     return {**found, MANIFEST: manifest_text(_description(board, config, clock_mhz), found)}
+
+
+def _software(board: Board) -> dict[str, str]:
+    """What software for this project is written with."""
+    return {
+        f"software/{IP_NAME}.h": c_header(),
+        f"software/{IP_NAME}.rdl": systemrdl(),
+        f"software/{IP_NAME}.dtso": board_device_tree(board),
+        f"software/{IP_NAME}_constants.py": python_constants(),
+    }
 
 
 def _shipped(name: str) -> str:

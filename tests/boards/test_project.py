@@ -29,6 +29,7 @@ def test_files(name: str, operand: str) -> None:
         "Makefile", "lint.vlt", "manifest.json", "verilog/eftrain.v", "verilog/eftrain_ip.v",
         *(f"tcl/{script}.tcl" for script in
           ("build", "package_ip", "block_design", "implement", "settings", board.ps.name)),
+        *(f"software/eftrain{ending}" for ending in (".h", ".rdl", ".dtso", "_constants.py")),
     }  # fmt: skip
     manifest = json.loads(files["manifest.json"])
     assert manifest["board"] == name and manifest["part"] == board.part

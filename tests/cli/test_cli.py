@@ -42,6 +42,7 @@ def error(capsys, *arguments: str) -> str:
         ([], ["train", "verilog", "area", "info", "examples"]),
         (["train"], ["--model", "--device", "emulator", "golden", "digits", "--json", "--plot", "--weight-decay"]),
         (["verilog"], ["--output", "m_axi_0_", "--board", "--rows"]),
+        (["export"], ["--format", "systemrdl", "devicetree", "--board", "--buffer", "--output"]),
         (["area"], ["--board", "before place and route", "--json"]),
         (["info"], ["--model", "--input-shape"]),
     ],

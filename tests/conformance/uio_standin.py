@@ -55,10 +55,10 @@ def make_files(root: Path, memory_bytes: int, *, kind: str = "u-dma-buf") -> Pat
     files = {
         "sys/class/uio/uio0/name": "other-timer\n", "sys/class/uio/uio0/maps/map0/size": "0x00010000\n",
         "sys/class/uio/uio1/name": "eftrain\n", "sys/class/uio/uio1/maps/map0/size": "0x00010000\n",
-        f"sys/class/{kind}/udmabuf0/phys_addr": f"{BASE:#018x}\n",
-        f"sys/class/{kind}/udmabuf0/size": f"{memory_bytes}\n",
+        f"sys/class/{kind}/udmabuf-eftrain/phys_addr": f"{BASE:#018x}\n",
+        f"sys/class/{kind}/udmabuf-eftrain/size": f"{memory_bytes}\n",
         **{
-            f"sys/class/{kind}/udmabuf0/{name}": "0\n"
+            f"sys/class/{kind}/udmabuf-eftrain/{name}": "0\n"
             for name in ("sync_offset", "sync_size", "sync_direction", "sync_for_cpu", "sync_for_device")
         },
         "dev/uio0": "", "dev/uio1": "",
@@ -67,7 +67,7 @@ def make_files(root: Path, memory_bytes: int, *, kind: str = "u-dma-buf") -> Pat
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    buffer = root / "dev/udmabuf0"
+    buffer = root / "dev/udmabuf-eftrain"
     buffer.write_bytes(bytes(memory_bytes))
     return buffer
 

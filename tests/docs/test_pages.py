@@ -52,7 +52,7 @@ def commands(text: str = README) -> list[str]:
 
 def test_the_readme_shows_every_command():
     shown = {line.split()[1] for line in commands()}
-    assert shown == {"train", "trace", "verilog", "build", "plan", "area", "pnr", "info"}
+    assert shown == {"train", "trace", "verilog", "build", "export", "plan", "area", "pnr", "info"}
 
 
 @pytest.mark.parametrize("line", [*commands(), *commands(BOARDS)])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.registers import IP_VLNV, REGISTER_MAP
+from eftrain_hdl.registers import BUFFER_NAME, IP_NAME, REGISTER_MAP
 
 from .device import BoardDevice, Buffer, memory_advice
 
@@ -124,10 +124,10 @@ class UioDevice(BoardDevice):
     """
 
     def __init__(
-        self, config: Config, memory_bytes: int, *, uio: str | None = None, buffer: str = "udmabuf0",
+        self, config: Config, memory_bytes: int, *, uio: str | None = None, buffer: str = BUFFER_NAME,
         root: str | os.PathLike[str] = "/", **settings: Any,
     ) -> None:  # fmt: skip
-        path = _find(Path(root), uio or IP_VLNV.split(":")[2])
+        path = _find(Path(root), uio or IP_NAME)
         super().__init__(config, _UioRegisters(path), _DmaBuffer(Path(root), buffer, memory_bytes), **settings)
 
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from eftrain_hdl.export.markdown import markdown
 from eftrain_hdl.isa import FORMATS, Opcode, Semaphore
-from eftrain_hdl.reference import markdown
 from eftrain_hdl.registers import REGISTER_MAP, ErrorCode
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_committed_page_is_up_to_date():
-    assert (DOCS / "reference.md").read_text() == markdown() + "\n", (
-        "run: python -m eftrain_hdl.reference > docs/reference.md"
+    assert (DOCS / "reference.md").read_text() == markdown(), (
+        "run: eftrain export --format markdown --output docs/reference.md"
     )
 
 
@@ -48,3 +48,11 @@ def test_every_register_error_and_semaphore_is_on_the_page():
         assert f"| {int(code)} | {code.name} |" in page
     for semaphore in Semaphore:
         assert f"| {int(semaphore)} | {semaphore.name} |" in page
+
+
+def test_every_field_of_a_register_has_one_row():
+    lines = markdown().partition("## Registers")[2].splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    fields = sum(len(register.fields) for register in REGISTER_MAP)
+    assert len(rows) == 1 + len(REGISTER_MAP.registers) + fields
+    assert "| | | 31:0 | value | const | 0x45465448 |" in "\n".join(rows)

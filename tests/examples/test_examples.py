@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROWS = re.findall(r"^\| .* \| `python (examples/\w+\.py)` \| `(.*)` \|$", (ROOT / "examples/README.md").read_text(), re.M)
+PAGE = (ROOT / "examples/README.md").read_text()
+ROWS = re.findall(r"^\| .* \| `python (examples/\w+\.py)` \| `(.*)` \|$", PAGE, re.MULTILINE)
 
 
-def run(script: str, *prelude: str) -> subprocess.CompletedProcess[str]:
-    """Run an example in a process of its own, ``prelude`` before it."""
-    code = [*prelude, f"import runpy; runpy.run_path({script!r}, run_name='__main__')"]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")])
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, "-c", "\n".join(code)], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True,
-        text=True, timeout=300,
+        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
+        timeout=300,
     )  # fmt: skip
 
 
@@ -29,29 +28,32 @@ def test_the_page_lists_every_example() -> None:
 
 @pytest.mark.parametrize(("script", "last"), ROWS, ids=[script for script, _ in ROWS])
 def test_example(script: str, last: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        [sys.executable, script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = python(script)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == last
     assert not done.stderr
 
 
+WRONG_BIT = "import eftrain_hdl.numerics as n; n.to_bits = lambda x, fmt: x.view('u4') ^ 1"
+WRONG_PLACE = """
+import bus_models as b
+beats = b.AxiMemory._beats
+b.AxiMemory._beats = lambda self, address, count, step: beats(self, address + step * (address == {}), count, step)
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "harm"),
     [
-        ("examples/fused_dot_product.py", "import eftrain_hdl.numerics as n; n.to_bits = lambda x, f: x.view('u4') ^ 1"),
-        (
-            "examples/dma_with_own_core.py",
-            "import bus_models as b; serve = b.AxiMemory._beats\n"
-            "b.AxiMemory._beats = lambda self, a, n, s: serve(self, a + 4 * (a == 0x3000), n, s)",
-        ),
+        ("examples/fused_dot_product.py", WRONG_BIT),
+        ("examples/dma_with_own_core.py", WRONG_PLACE.format(0x3000)),
+        ("examples/accelerator_beside_another_manager.py", WRONG_PLACE.format(0x800)),
     ],
-    ids=lambda value: value.split()[0],
+    ids=["fused_dot_product", "dma_with_own_core", "accelerator_beside_another_manager"],
 )
 def test_examples_notice_what_is_wrong(script: str, harm: str) -> None:
-    """A wrong operand bit, and data that land in the wrong place."""
-    done = run(script, harm)
+    """An operand with a wrong bit; a burst that goes to the wrong place in memory."""
+    code = f"import runpy, sys; sys.path.insert(0, 'examples')\n{harm}\nrunpy.run_path({script!r}, run_name='__main__')"
+    done = python("-c", code)
     assert done.returncode == 1
     assert not done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -16,6 +14,8 @@ from eftrain_hdl.rtl.axi.signature import (
     AXI4ReadSignature,
     AXI4Signature,
     AXI4WriteSignature,
+    connect_read,
+    connect_write,
     drive_read_constants,
     drive_write_constants,
 )
@@ -50,6 +50,14 @@ def port_users(ports: int) -> tuple[tuple[Unit, ...], ...]:
 class AxiPorts(wiring.Component):
     """Joins the units' AXI channels into ``config.ports`` ports; what a port does not use is driven quiet.
 
+    A user alone on a port is connected combinationally; several are behind a ``ReadArbiter`` or ``WriteArbiter``, with
+    its latency.
+
+    Parameters
+    ----------
+    config : Config
+        Number and widths of the ports.
+
     Members
     -------
     read : In(AXI4ReadSignature), one for each of ``READERS``
@@ -68,20 +76,19 @@ class AxiPorts(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        widths = (self.config.data_width, self.config.address_width)
         for number, users in enumerate(port_users(self.config.ports)):
             axi = self.axi[number]
             readers = [self.read[READERS.index(unit)] for unit in users if unit in READERS]
             writers = [self.write[WRITERS.index(unit)] for unit in users if unit in WRITERS]
             if readers:
                 source = self._merge(m, f"read_{number}", readers, ReadArbiter)
-                _join(m, source, axi, AXI4ReadSignature(*widths).members)
+                connect_read(m, source, axi)
             else:
                 drive_read_constants(m, axi, self.config.data_width, DEFAULT_PROTECTION)
                 m.d.comb += axi.rready.eq(1)
             if writers:
                 source = self._merge(m, f"write_{number}", writers, WriteArbiter)
-                _join(m, source, axi, AXI4WriteSignature(*widths).members)
+                connect_write(m, source, axi)
             else:
                 drive_write_constants(m, axi, self.config.data_width, DEFAULT_PROTECTION)
                 m.d.comb += axi.bready.eq(1)
@@ -100,12 +107,3 @@ class AxiPorts(wiring.Component):
         for k, user in enumerate(users):
             wiring.connect(m, arbiter.managers[k], wiring.flipped(user))
         return arbiter.axi
-
-
-def _join(m: Module, source: object, port: object, members: Mapping[str, wiring.Member]) -> None:
-    """Connect some members of a port; ``members`` as seen from its manager."""
-    for name, member in members.items():
-        if member.flow is Out:
-            m.d.comb += getattr(port, name).eq(getattr(source, name))
-        else:
-            m.d.comb += getattr(source, name).eq(getattr(port, name))

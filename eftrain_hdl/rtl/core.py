@@ -43,7 +43,8 @@ class Core(wiring.Component):
     Members
     -------
     axi : Out(AXI4Signature), one for each port
-    start, program_address, program_bytes, running, finished, timestamp_*
+    start, program_address, program_bytes, running, finished, timestamp_index, timestamp_data,
+    timestamp_count
         As in :class:`~eftrain_hdl.rtl.command.CommandProcessor`.
     window_base, window_limit : In(64)
         Byte addresses that may be touched, limit exclusive; the last byte of the address space never.

@@ -141,7 +141,9 @@ class _Probes(Elaboratable):
 
 
 class ProbedAccelerator(Accelerator):
-    """An :class:`Accelerator` with ``probes``: a view of ``PROBES`` for each unit."""
+    """An :class:`Accelerator` (``config``, ``ctrl``, ``axi`` and ``interrupt`` as there) with ``probes``: a view of
+    ``PROBES`` for each unit.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -24,6 +24,11 @@ class TransferFields(data.StructLayout):
 class TransferRequest(wiring.Component):
     """Checks one instruction in two cycles, then offers its transfer.
 
+    Parameters
+    ----------
+    config : Config
+        ``address_width``.
+
     Members
     -------
     fields : In(TransferFields), extra_bad : In(1)

@@ -10,7 +10,9 @@ from eftrain_hdl import boards
 from eftrain_hdl.cli import parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))
+]  # fmt: skip
 README = (ROOT / "README.md").read_text()
 BOARDS = (ROOT / "docs/boards.md").read_text()
 
@@ -19,16 +21,17 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_are_named_exist(page):
-    names = set(re.findall(r"`((?:eftrain_hdl|rtl|compiler|runtime|docs)/[\w/.]+\.\w+)`", page.read_text()))
+    folders = "eftrain_hdl|rtl|compiler|runtime|docs|tests|examples"
+    names = set(re.findall(rf"`((?:{folders})/[\w/.]+\.\w+)`", page.read_text()))
     missing = [name for name in names if not (ROOT / name).exists() and not (ROOT / "eftrain_hdl" / name).exists()]
     assert not missing
 
@@ -43,6 +46,13 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     assert len(names["results"]) == 2
     assert 0 <= names["accuracy"] <= 1
     assert (tmp_path / "digits.npz").exists()
+
+
+def test_verilog_of_one_block(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks((ROOT / "docs/library.md").read_text(), "python")
+    exec(example, {})  # noqa: S102
+    assert "module fused_dot(" in (tmp_path / "fused_dot.v").read_text()
 
 
 def commands(text: str = README) -> list[str]:

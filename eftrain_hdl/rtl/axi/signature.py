@@ -6,7 +6,7 @@ Members carry the names of the AXI specification (Arm IHI 0022) in lower case, s
 
 from enum import IntEnum
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,6 +23,8 @@ __all__ = [
     "Response",
     "check_bus_parameters",
     "check_protection",
+    "connect_read",
+    "connect_write",
     "drive_read_constants",
     "drive_write_constants",
 ]
@@ -40,6 +42,9 @@ BURST_LIMIT_SHAPE = unsigned(9)
 """Shape of every run-time ``burst_beats`` input."""
 
 _CACHE_MODIFIABLE = 0b0011
+
+_ANY_WIDTHS = (32, 32, 1)
+"""For those who want names and directions of members only."""
 
 
 class Response(IntEnum):
@@ -218,3 +223,36 @@ def drive_read_constants(m: Module, axi: wiring.PureInterface, data_width: int, 
 def drive_write_constants(m: Module, axi: wiring.PureInterface, data_width: int, protection: int) -> None:
     """Drive those AW members that never change: full-width INCR, ID 0, bufferable and modifiable."""
     _drive_constants(m, axi, "aw", data_width, protection)
+
+
+def _connect(m: Module, manager: object, port: object, members: dict[str, wiring.Member]) -> None:
+    pairs = {name: (Value.cast(getattr(manager, name)), Value.cast(getattr(port, name))) for name in members}
+    for name, (near, far) in pairs.items():
+        if len(near) != len(far):
+            raise ValueError(f"{name} has {len(near)} bits at the manager and {len(far)} at the port")
+    for name, (near, far) in pairs.items():
+        m.d.comb += far.eq(near) if members[name].flow is Out else near.eq(far)
+
+
+def connect_read(m: Module, manager: wiring.PureInterface, port: wiring.PureInterface) -> None:
+    """Connect AR and R of a manager to those of a port, combinationally.
+
+    Either may have the write channels too, which ``wiring.connect`` would insist on: so a ``ReadDma`` gets to a port of
+    all five channels, and such a port to a ``ReadArbiter``.
+
+    Parameters
+    ----------
+    manager : what drives AR, such as ``ReadDma.axi`` or ``ReadArbiter.axi``
+    port : what takes it, such as ``ReadArbiter.managers[0]``, or a port of the component that connects
+
+    Raises
+    ------
+    ValueError
+        If a member is not as wide on both sides; the message names it. Nothing has been connected then.
+    """
+    _connect(m, manager, port, _read_members(*_ANY_WIDTHS))
+
+
+def connect_write(m: Module, manager: wiring.PureInterface, port: wiring.PureInterface) -> None:
+    """Connect AW, W and B of a manager to those of a port; otherwise as :func:`connect_read`."""
+    _connect(m, manager, port, _write_members(*_ANY_WIDTHS))

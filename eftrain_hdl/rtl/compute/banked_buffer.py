@@ -26,8 +26,9 @@ class BankedBuffer(wiring.Component):
     Parameters
     ----------
     config : Config
+        ``lanes``, ``operand`` and the width of a beat.
     depth : int
-        Rows, that is vectors.
+        Rows, that is vectors: a power of two, at least 2.
 
     Members
     -------
@@ -39,11 +40,23 @@ class BankedBuffer(wiring.Component):
         With ``rows``.
     o : Out(lanes of operand)
         :attr:`latency` cycles after ``rows``.
+
+    Raises
+    ------
+    TypeError
+        If ``config`` is not a Config.
+    ValueError
+        If ``depth`` is no power of two, or below 2.
     """
 
     write_latency = RoundToFormat.latency + 3
+    """Cycles from ``write`` to the first ``rows`` that read it."""
 
     def __init__(self, config: Config, depth: int):
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, not {config!r}")
+        if not isinstance(depth, int) or depth < 2 or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two, at least 2, not {depth!r}")
         self._config = config
         self._depth = depth
         self._row_bits = depth.bit_length() - 1

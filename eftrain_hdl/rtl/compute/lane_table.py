@@ -34,6 +34,11 @@ def lane_nest_layout(config: Config) -> data.StructLayout:
 class LaneTable(wiring.Component):
     """Enumerates the lane nest, ``lanes`` entries a block, into a shadow table; ``swap`` makes it the active one.
 
+    Parameters
+    ----------
+    config : Config
+        ``lanes``.
+
     Members
     -------
     nest : In(lane_nest_layout)

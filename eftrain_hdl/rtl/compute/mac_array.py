@@ -22,7 +22,14 @@ class MacArray(wiring.Component):
     """Holds a stationary block ``A[rows][lanes]``; each cycle a vector b streams past and every row adds ``dot(A[m],
     b)`` to one of its words.
 
-    Row m works m cycles after row 0 (design: one dataflow for all three phases).
+    Row m works m cycles after row 0 (design: one dataflow for all three phases). One vector a cycle; the sums of a
+    vector can be read :attr:`latency` cycles later, and two vectors that add into the same word must lie
+    :attr:`recurrence` cycles apart.
+
+    Parameters
+    ----------
+    config : Config
+        ``rows``, ``lanes``, ``operand``, ``window``; depth and banks of the accumulators.
 
     Members
     -------
@@ -40,9 +47,16 @@ class MacArray(wiring.Component):
         Banks that the array is adding into.
     overflow, invalid : Out(1)
         Some row raised the flag.
+
+    Raises
+    ------
+    TypeError
+        If ``config`` is not a Config.
     """
 
     def __init__(self, config: Config):
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, not {config!r}")
         self._config = config
         self._rows = [MacRow(config) for _ in range(config.rows)]
         vector = data.ArrayLayout(unsigned(config.operand.width), config.lanes)

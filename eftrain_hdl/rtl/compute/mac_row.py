@@ -31,6 +31,11 @@ class MacRow(wiring.Component):
 
     All that comes from the row above leaves for the row below one cycle later, so no wire is longer than a row.
 
+    Parameters
+    ----------
+    config : Config
+        ``lanes``, ``operand``, ``window``; depth and banks of the accumulators.
+
     Members
     -------
     b : In(lanes of decoded operand), b_first : In(1)

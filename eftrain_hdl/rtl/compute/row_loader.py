@@ -32,6 +32,11 @@ def row_block_layout(config: Config) -> data.StructLayout:
 class RowLoader(wiring.Component):
     """The stationary buffer and the sequencer that takes a block out of it, last row first, one row per cycle.
 
+    Parameters
+    ----------
+    config : Config
+        ``stationary_depth``, ``rows``, ``lanes`` and the operand format.
+
     Members
     -------
     write : In(BufferWrite)

@@ -70,6 +70,11 @@ def stream_block_layout(config: Config) -> data.StructLayout:
 class Streamer(wiring.Component):
     """The streaming buffer and the sequencer that reads one vector per cycle, masks it and hands it to the array.
 
+    Parameters
+    ----------
+    config : Config
+        ``streaming_depth``, ``lanes``, the operand format and the accumulators.
+
     Members
     -------
     write : In(BufferWrite)

@@ -24,7 +24,14 @@ _IN_FLIGHT = 32
 
 
 class ComputeUnit(wiring.Component):
-    """Executes COMPUTE (``docs/execution.md``).
+    """Executes COMPUTE (``docs/execution.md``): one vector a cycle; its sums can be read :attr:`latency` cycles later.
+
+    Errors come out of ``control``: BAD_FIELD, CHIP_ADDRESS (the accumulator word).
+
+    Parameters
+    ----------
+    config : Config
+        Sizes of buffers, array and accumulators; operand format.
 
     Members
     -------
@@ -38,6 +45,11 @@ class ComputeUnit(wiring.Component):
         A dot product or accumulation raised the flag.
     mac_active : Out(1)
         A vector is issued to the array in this cycle.
+
+    Raises
+    ------
+    TypeError
+        If ``config`` is not a Config.
     """
 
     def __init__(self, config: Config):

@@ -4,5 +4,6 @@ from .add import FloatAdd
 from .dot import DecodedDot, FusedDot
 from .multiply import FloatMul
 from .operand import OperandDecoder, decoded_layout
+from .round_to_format import RoundToFormat
 
-__all__ = ["DecodedDot", "FloatAdd", "FloatMul", "FusedDot", "OperandDecoder", "decoded_layout"]
+__all__ = ["DecodedDot", "FloatAdd", "FloatMul", "FusedDot", "OperandDecoder", "RoundToFormat", "decoded_layout"]

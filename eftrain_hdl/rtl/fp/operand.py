@@ -13,10 +13,10 @@ from .pipeline import register
 __all__ = ["OperandDecoder", "check_format", "decode", "decoded_layout"]
 
 
-def check_format(operand: FloatFormat) -> None:
-    """Raise TypeError unless ``operand`` is a :class:`~eftrain_hdl.numerics.FloatFormat`."""
+def check_format(operand: FloatFormat, name: str = "operand") -> None:
+    """Raise TypeError unless ``operand``, the parameter ``name``, is a :class:`~eftrain_hdl.numerics.FloatFormat`."""
     if not isinstance(operand, FloatFormat):
-        raise TypeError(f"operand must be a FloatFormat, not {operand!r}")
+        raise TypeError(f"{name} must be a FloatFormat, not {operand!r}")
 
 
 def decoded_layout(operand: FloatFormat) -> data.StructLayout:

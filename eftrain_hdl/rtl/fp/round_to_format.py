@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.numerics import FP32, FloatFormat
 
+from .operand import check_format
+
 __all__ = ["RoundToFormat"]
 
 
@@ -20,7 +22,7 @@ class RoundToFormat(wiring.Component):
     Parameters
     ----------
     fmt : FloatFormat
-        Target; at most the exponent and mantissa of FP32.
+        Target.
 
     Members
     -------
@@ -28,13 +30,18 @@ class RoundToFormat(wiring.Component):
         FP32.
     o : Out(fmt.width)
         The value in ``fmt``, :attr:`latency` cycles later.
+
+    Raises
+    ------
+    TypeError
+        If ``fmt`` is not a FloatFormat.
     """
 
     latency = 2
+    """Cycles from ``i`` to ``o``: round, select."""
 
     def __init__(self, fmt: FloatFormat):
-        if fmt.exponent > FP32.exponent or fmt.mantissa > FP32.mantissa:
-            raise ValueError(f"fmt must not exceed FP32, got {fmt!r}")
+        check_format(fmt, "fmt")
         self.fmt = fmt
         super().__init__({"i": In(32), "o": Out(fmt.width)})
 

@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Everything runs from .venv, which is made on first use.
 PYTHON ?= python3
 VENV   := .venv
+PYNQ_VENV := .venv-pynq
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 # A file's tests share what they compile; tests/conftest.py says which files start first.
@@ -13,11 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tools that look for `python` by name (Verilator's make rules) find the one of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-full bench lint clean check-python check-cxx check-perl
+.PHONY: help demo test test-full test-pynq bench lint clean check-python check-cxx check-perl
 
 help:
 	@echo "make demo       train a small CNN on handwritten digits on the simulated accelerator (RTL in Verilator)"
 	@echo "make test       the tests; make test-full adds those that take minutes each"
+	@echo "make test-pynq  the tests of the PYNQ driver, with pynq in .venv-pynq"
 	@echo "make bench      measure and print the figures that the documentation quotes"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove build/, caches and .venv"
@@ -60,6 +62,15 @@ test: check-cxx check-perl $(VENV)/.installed-test
 test-full: check-cxx check-perl $(VENV)/.installed-test
 	$(PYTEST) -m ""
 
+# pynq wants older versions of NumPy and gRPC than the rest needs: an environment of its own.
+$(PYNQ_VENV)/.installed: pyproject.toml setup.py | check-python
+	$(PYTHON) -m venv $(PYNQ_VENV)
+	$(PYNQ_VENV)/bin/python -m pip install --quiet --editable '.[pynq]' 'pytest>=8,<10'
+	@touch $@
+
+test-pynq: check-cxx check-perl $(PYNQ_VENV)/.installed
+	PATH="$(CURDIR)/$(PYNQ_VENV)/bin:$$PATH" $(PYNQ_VENV)/bin/python -m pytest -q tests/conformance -k pynq
+
 bench: check-cxx $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
@@ -68,5 +79,5 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy
 
 clean:
-	rm -rf build .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf build .venv .venv-pynq .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

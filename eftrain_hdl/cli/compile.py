@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eftrain_hdl.cli.common import (
     Activity,
@@ -17,8 +18,11 @@ from eftrain_hdl.cli.common import (
     input_shape,
 )
 from eftrain_hdl.cli.train import learning_rate
-from eftrain_hdl.graph import SGD, CrossEntropyLoss
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, initial_parameters
 from eftrain_hdl.zoo import models
+
+if TYPE_CHECKING:
+    from eftrain_hdl.compiler import Plan
 
 __all__ = ["add_parser"]
 
@@ -26,6 +30,9 @@ _DESCRIPTION = """\
 Compile the training of a network of the zoo for one accelerator, and write it to a file. `eftrain run` trains with the
 file on a board, on the simulated RTL or on the emulator; it refuses hardware of another configuration. The file can be
 used anywhere in memory: addresses are moved when it is loaded.
+
+--c-source writes the same as C for programs without an operating system (examples/bare_metal): plan.c has the programs,
+initial parameters and addresses, eftrain.h the registers.
 
 JSON (--json): file, bytes, memory_bytes, programs (bytes of each), batch, config.
 """
@@ -55,6 +62,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
     parser.add_argument("--board", metavar="NAME", help="configuration of a board")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the plan file (.npz)")
+    parser.add_argument("--c-source", type=Path, metavar="DIR", help="also write eftrain.h and plan.c, for C programs")
+    parser.add_argument(
+        "--memory-base", type=lambda text: int(text, 0), default=0, metavar="ADDRESS",
+        help="where the plan lies if nobody moves it: what plan.c uses (default 0)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the parameters in plan.c (default 0)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -71,9 +84,14 @@ def run(options: argparse.Namespace) -> int:
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
     with Activity("compiling the network"):
-        plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
+        plan = compile_model(
+            model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer,
+            memory_base=options.memory_base,
+        )  # fmt: skip
     options.output.parent.mkdir(parents=True, exist_ok=True)
     save_plan(plan, options.output)
+    if options.c_source:
+        _write_c(plan, options.c_source, options.seed)
     programs = {name: program.nbytes for name, program in plan.programs.items()}
     nbytes = options.output.stat().st_size
     output.line(f"{options.output}: {options.model}, batch {options.batch}, lr {optimizer.lr:g}")
@@ -84,3 +102,12 @@ def run(options: argparse.Namespace) -> int:
         "batch": options.batch, "config": config.as_dict(),
     })  # fmt: skip
     return 0
+
+
+def _write_c(plan: Plan, folder: Path, seed: int) -> None:
+    from eftrain_hdl.export.c_header import c_header
+    from eftrain_hdl.export.c_plan import c_plan
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "eftrain.h").write_text(c_header())
+    (folder / "plan.c").write_text(c_plan(plan, initial_parameters(plan.model, seed)))

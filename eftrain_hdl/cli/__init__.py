@@ -66,7 +66,7 @@ def board_main(board: Board, arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         return options.run(options)
-    except (CliError, ValueError, OSError, ImportError, RuntimeError) as error:
+    except (CliError, ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
         print(f"eftrain {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .compiler import CompileError as CompileError
     from .compiler import Plan as Plan
+    from .compiler import PlanFileError as PlanFileError
     from .compiler import compile_model as compile_model
+    from .compiler import load_plan as load_plan
+    from .compiler import save_plan as save_plan
     from .config import Config as Config
     from .config import ConfigError as ConfigError
     from .data import DataError as DataError
@@ -31,10 +34,14 @@ if TYPE_CHECKING:
     from .numerics import BF16 as BF16
     from .numerics import FP32 as FP32
     from .numerics import FloatFormat as FloatFormat
+    from .runtime.board import PynqDevice as PynqDevice
+    from .runtime.board import UioDevice as UioDevice
     from .runtime.device import Device as Device
     from .runtime.device import RunResult as RunResult
     from .runtime.emulator import EmulatorDevice as EmulatorDevice
+    from .runtime.errors import ConfigurationMismatch as ConfigurationMismatch
     from .runtime.errors import DeviceError as DeviceError
+    from .runtime.errors import DeviceTimeout as DeviceTimeout
     from .runtime.sim import SimDevice as SimDevice
     from .runtime.trainer import StepResult as StepResult
     from .runtime.trainer import Trainer as Trainer
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     from .zoo import models as models
 
 _MODULES = {
-    "compiler": ("CompileError", "Plan", "compile_model"),
+    "compiler": ("CompileError", "Plan", "PlanFileError", "compile_model", "load_plan", "save_plan"),
     "config": ("Config", "ConfigError"),
     "data": ("DataError", "Dataset", "load_data"),
     "graph": (
@@ -50,9 +57,10 @@ _MODULES = {
         "ReLU", "Residual", "Sequential",
     ),
     "numerics": ("BF16", "FP32", "FloatFormat"),
+    "runtime.board": ("PynqDevice", "UioDevice"),
     "runtime.device": ("Device", "RunResult"),
     "runtime.emulator": ("EmulatorDevice",),
-    "runtime.errors": ("DeviceError",),
+    "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceTimeout"),
     "runtime.sim": ("SimDevice",),
     "runtime.trainer": ("StepResult", "Trainer", "TrainerError"),
     "zoo": ("models",),

@@ -103,8 +103,7 @@ class DrainRead(wiring.Signature):
     """Read port of the accumulators, seen from the reader (the vector unit).
 
     A read is issued in a cycle with ``en`` high; ``data`` follows exactly :attr:`LATENCY` cycles later. The reader must
-    not raise ``en`` for a bank
-    whose bit in ``bank_busy`` is set.
+    not raise ``en`` for a bank whose bit in ``bank_busy`` was set in the cycle before.
 
     Members
     -------

@@ -61,7 +61,9 @@ class _ProbedVectorUnit(VectorUnit):
         check, issuing = m.submodules.check.o, m.submodules.datapath.valid
         element = check.payload
         stands = check.valid & ~issuing & ~element.error & ~self.control.halt
-        held = element.drain & self.drain.bank_busy.bit_select(element.bank, 1)
+        bank_busy = Signal.like(self.drain.bank_busy)
+        m.d.sync += bank_busy.eq(self.drain.bank_busy)
+        held = element.drain & bank_busy.bit_select(element.bank, 1)
         self.probe = {
             "issuing": issuing,
             "held": stands & held,

@@ -91,7 +91,10 @@ class VectorUnit(wiring.Component):
         room_1, empty_1 = self._queue(m, "queue_1", datapath.push_1, datapath.o_1, self.o_1)
         room = Signal()
         m.d.sync += room.eq(room_0 & room_1)
-        held_up = element.drain & drain.bank_busy.bit_select(element.bank, 1)
+        # A cycle old too: the array begins with a bank long after what is drained of it has been read.
+        bank_busy = Signal.like(drain.bank_busy)
+        m.d.sync += bank_busy.eq(drain.bank_busy)
+        held_up = element.drain & bank_busy.bit_select(element.bank, 1)
         m.d.comb += [
             go.eq(check.o.valid & room & ~element.error & ~held_up & ~control.halt),
             check.o.ready.eq(go),
@@ -102,11 +105,15 @@ class VectorUnit(wiring.Component):
             datapath.valid.eq(go),
             datapath.i.eq(element),
             datapath.drained.eq(drain.data),
+            self.overflow.eq(datapath.overflow),
+            self.invalid.eq(datapath.invalid),
+        ]
+
+        # Registered here, since the registers of the host may be far from the multipliers.
+        m.d.sync += [
             datapath.learning_rate.eq(self.learning_rate),
             datapath.weight_decay.eq(self.weight_decay),
             datapath.momentum.eq(self.momentum),
-            self.overflow.eq(datapath.overflow),
-            self.invalid.eq(datapath.invalid),
         ]
 
         # An element in error is never taken, so everything behind it stays where it is.

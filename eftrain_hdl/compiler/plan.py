@@ -20,9 +20,10 @@ from .errors import CompileError
 from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
 from .memory import Memory, Tensor
+from .optimize import Parameters, update_from_gradient
 from .sample import Detail
 from .stages import Map, Stage, build_stages, first_trainable
-from .update import Parameters, Update, update_from_gradient
+from .update import Update
 
 __all__ = ["Plan", "PlannedProgram", "compile_model"]
 

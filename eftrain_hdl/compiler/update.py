@@ -1,4 +1,4 @@
-"""Weight gradients, and the optimizer's step with them."""
+"""Weight gradients."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .drains import Step
 from .emit import Level
 from .layouts import PlanarLayout
 from .memory import Tensor
+from .optimize import Parameters, apply_optimizer, store_gradient
 from .phase import Phase, Work
-from .sample import Sample
 from .stages import Stage
 from .sweep import Piece, Slots, Sum, slot
-from .vector import Accumulated, Box, Operand, Output, Transfer, load_nest, plus, split_box
+from .vector import Accumulated, Box, Transfer, load_nest
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,6 @@ class _Pitches:
     row_phase: int
     tile: int
     total: int
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Tensors of a layer's parameters; ``velocity`` is None without momentum."""
-
-    weights: Tensor
-    gradient: Tensor
-    velocity: Tensor | None
 
 
 class Update(Phase):
@@ -341,7 +332,7 @@ class Update(Phase):
         box, what = Box(0, 1, *group, first, end), f"{self.stage.name}: update"
         if self.fused:
             return apply_optimizer(self.context, box, self.parameters, done, what)
-        return _steps(self.context, box, what, done, [], {}, [(0, self.parameters.gradient)])
+        return store_gradient(self.context, box, self.parameters, done, what)
 
 
 @dataclass(frozen=True)
@@ -353,60 +344,3 @@ class _Taps:
     v: int
     word: int
     loops: list[Level]
-
-
-def apply_optimizer(
-    context: Context, box: Box, parameters: Parameters, source: Accumulated | Tensor, what: str
-) -> Iterator[Step]:
-    """Gradients to new weights and velocities; ``box`` has output tiles and, as rows, vectors of each."""
-    operands, outputs = [("a", parameters.weights)], [(0, parameters.weights)]
-    fields = {"add_a": 1, "scale_a": 1, "sgd": 1}
-    if parameters.velocity is not None:
-        operands.append(("b", parameters.velocity))
-        outputs.append((1, parameters.velocity))
-        fields |= {"add_b": 1, "scale_b": 1}
-    if isinstance(source, Tensor):
-        operands.append(("c", source))
-        fields["source"] = 1
-    return _steps(context, box, what, source, operands, fields, outputs)
-
-
-def _steps(
-    context: Context, box: Box, what: str, source: Accumulated | Tensor, operands: list[tuple[str, Tensor]],
-    fields: dict[str, int], outputs: list[tuple[int, Tensor]],
-) -> Iterator[Step]:  # fmt: skip
-    """VECTOR instructions over words of weights, all operands and outputs alike."""
-
-    def emit(part: Box, check: bool) -> None:
-        def run(tensor: Tensor) -> Transfer:
-            return context.weight_run(tensor, part.tile, part.tile_end, part.row, part.row_end)
-
-        if isinstance(source, Accumulated):
-            loops = [*source.lane_levels(), (part.rows, {"acc": 1}), *source.tile_levels(part.tile, part.tile_end)]
-            start = source.base(0, part.tile, part.row, 0)
-        else:
-            loops, start = [(part.tiles * part.rows * context.config.vector_beats, {})], {}
-        levels, passed = [], 1
-        for count, gain in loops:
-            levels.append((count, plus(gain, {name: passed for name, _ in operands})))
-            passed *= count
-        loads = [Operand(name, run(tensor)) for name, tensor in operands]
-        stores = [Output(number, run(tensor)) for number, tensor in outputs]
-        if check:
-            context.emitter.fields(levels, 0, loads, stores)
-        else:
-            region = source.region() if isinstance(source, Accumulated) else None
-            context.emitter.emit(levels, fields | start, loads, stores, region)
-
-    for part in split_box(box, lambda candidate: emit(candidate, True), what):
-        yield lambda part=part: emit(part, False)  # type: ignore[misc]
-
-
-def update_from_gradient(context: Context, stage: Stage, parameters: Parameters) -> None:
-    """The optimizer's step with a stored gradient, as a phase of its own."""
-    assert stage.weights is not None
-    whole = Box(0, 1, 0, stage.weights.output_tiles, 0, stage.weights.pitch)
-    sample = Sample(context)
-    sample.run(apply_optimizer(context, whole, parameters, parameters.gradient, f"{stage.name}: update"))
-    sample.end()
-    context.end_phase(stage, "WU")

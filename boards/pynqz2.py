@@ -10,10 +10,13 @@ from eftrain_hdl.numerics import BF16
 __all__ = ["BOARD", "PynqZ2Platform"]
 
 # With the default depths the buffers take more RAM blocks than the 7Z020 has.
+# The planner's best for EF-Train's "1X": `eftrain plan --search --board pynqz2 --model 1x --batch 16`.
 _FP32 = Config(
-    rows=8, lanes=8, ports=2, data_width=64, address_width=32, axi3=True,
-    streaming_depth=2048, stationary_depth=2048, accumulator_depth=512, operand_depth=1024,
+    rows=8, lanes=8, ports=2, data_width=64, address_width=32, axi3=True, streaming_depth=2048, stationary_depth=2048
 )
+_BF16 = replace(
+    _FP32, lanes=16, operand=BF16, streaming_depth=1024, stationary_depth=1024, accumulator_depth=2048
+)  # fmt: skip
 
 
 class PynqZ2Platform(Zynq7000Platform):
@@ -36,7 +39,7 @@ BOARD = Board(
     clock_mhz=100.0,
     memory="zynq7020",
     dram_bytes=512 << 20,
-    configs={"fp32": _FP32, "bf16": replace(_FP32, operand=BF16)},
+    configs={"fp32": _FP32, "bf16": _BF16},
 )
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ BOARD = Board(
     memory="ultra96",
     dram_bytes=2 << 30,
     configs={
-        "fp32": Config(rows=8, lanes=8, ports=1),
-        "bf16": Config(rows=16, lanes=8, ports=1, operand=BF16),
+        # The planner's best for VGG-16: `eftrain plan --search --board ultra96v2 --model vgg16 --batch 8`.
+        "fp32": Config(rows=8, lanes=16, streaming_depth=2048, stationary_depth=2048),
+        "bf16": Config(rows=16, lanes=16, operand=BF16),
     },
 )
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from eftrain_hdl.cli.common import (
     Activity,
     Output,
+    adapted_board_config,
     add_config_options,
     add_json_option,
-    board_config,
     find_board,
     table,
 )
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.synthesis import FAMILIES, synthesize
 
     output = Output(options)
-    config = board_config(options)
+    config = adapted_board_config(options)
     board = find_board(options.board) if options.board else None
     family = board.family if board else options.family or _FAMILIES[0]
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")

@@ -128,24 +128,6 @@ def board_resources(board: Board) -> Resources:
     return Resources(board.lut, board.ff, board.dsp, board.bram36)
 
 
-def board_config(options: argparse.Namespace) -> Config:
-    """The configuration of ``--board`` for ``--operand`` if it was given, else that of the options.
-
-    CliError if there are other options beside a board.
-    """
-    if options.board is None:
-        return config_from(options)
-    board = find_board(options.board)
-    given = given_config(options)
-    operand = given.pop("operand", FP32)
-    if given:
-        option = next(iter(given)).replace("_", "-")
-        raise CliError(f"--board has a configuration of its own: leave out --{option}, or --board")
-    if operand.name not in board.configs:
-        raise CliError(f"{board.name} has no configuration for --operand {operand.name}: {', '.join(board.configs)}")
-    return board.configs[operand.name]
-
-
 def adapted_board_config(options: argparse.Namespace) -> Config:
     """The configuration of ``--board``, if it was given, with what the other options change."""
     return config_from(options) if options.board is None else adapted_config(find_board(options.board), options)

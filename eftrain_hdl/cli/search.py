@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
     if not 0 < options.share <= 1:
         raise CliError(f"--share must lie between 0 and 1, not {options.share}")
     board = find_board(options.board)
+    base = replace(board.config, ports=ports or board.config.ports)
     has = board_resources(board)
     task = (options.model, options.input_shape, options.classes, options.batch)
     network = build_model(*task[:3])
@@ -92,7 +94,7 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
         def one(name: str) -> list[Choice]:
             try:
                 return search(
-                    has, options.share, FORMATS[name], ports or board.config.ports, macs,
+                    has, options.share, FORMATS[name], base, macs,
                     every(partial(_rough, *task)), every(partial(_exact, *task, memory, clock)),
                 )  # fmt: skip
             except SearchError as error:

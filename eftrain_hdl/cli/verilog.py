@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from eftrain_hdl.cli.common import Activity, Output, add_config_options, add_json_option, board_config
+from eftrain_hdl.cli.common import Activity, Output, adapted_board_config, add_config_options, add_json_option
 
 __all__ = ["add_parser"]
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.rtl.top import generate_verilog
 
     output = Output(options)
-    config = board_config(options)
+    config = adapted_board_config(options)
     start = time.monotonic()
     with Activity(f"elaborating a {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         text = generate_verilog(config, name=options.name)

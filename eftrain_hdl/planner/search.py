@@ -14,7 +14,10 @@ __all__ = ["Choice", "SearchError", "fitting", "pareto", "search"]
 _LANES = (8, 16, 32)
 _TIMES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Rows in lanes."""
-_DEPTHS = ((8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024), (512, 512, 512))
+_DEPTHS = (
+    (8192, 8192, 2048), (4096, 4096, 1024), (2048, 2048, 1024), (1024, 1024, 1024),
+    (2048, 2048, 512), (1024, 1024, 512), (512, 512, 512),
+)  # fmt: skip
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
 _JUDGED = 3
 """Configurations that the timing model judges; of the best one, smaller variants as well."""
@@ -39,23 +42,25 @@ class Choice:
     cycles: float
 
 
-def fitting(board: Resources, share: float, operand: FloatFormat, ports: int) -> list[Config]:
-    """Arrays that take at most ``share`` of LUTs, DSP and RAM blocks, each with the largest buffers that fit."""
+def fitting(board: Resources, share: float, operand: FloatFormat, base: Config) -> list[Config]:
+    """Arrays that take at most ``share`` of LUTs, DSP and RAM blocks, each with the largest buffers that fit; with the
+    ports, their width and the addresses of ``base``.
+    """
     configs = []
     for rows, lanes in _shapes():
         for depths in _DEPTHS:
-            config = _config(rows, lanes, operand, ports, depths)
+            config = _config(rows, lanes, operand, base, depths)
             if _fits(config, board, share):
                 configs.append(config)
                 break
     return configs
 
 
-def _config(rows: int, lanes: int, operand: FloatFormat, ports: int, depths: tuple[int, int, int]) -> Config:
+def _config(rows: int, lanes: int, operand: FloatFormat, base: Config, depths: tuple[int, int, int]) -> Config:
     streaming, stationary, words = depths
-    return Config(
-        rows=rows, lanes=lanes, operand=operand, ports=ports, streaming_depth=streaming, stationary_depth=stationary,
-        accumulator_depth=words * max(1, lanes // rows), operand_depth=128 * max(16, lanes),
+    return replace(
+        base, rows=rows, lanes=lanes, operand=operand, streaming_depth=streaming, stationary_depth=stationary,
+        accumulator_depth=words * max(1, lanes // rows), operand_depth=64 * max(16, lanes) * (2 if words > 512 else 1),
     )  # fmt: skip
 
 
@@ -81,7 +86,7 @@ def _share(config: Config, board: Resources) -> float:
 
 
 def search(
-    board: Resources, share: float, operand: FloatFormat, ports: int, macs: int,
+    board: Resources, share: float, operand: FloatFormat, base: Config, macs: int,
     rough: Callable[[Sequence[Config]], Sequence[float | None]],
     exact: Callable[[Sequence[Config]], Sequence[float | None]],
 ) -> list[Choice]:  # fmt: skip
@@ -90,9 +95,9 @@ def search(
     ``rough`` and ``exact`` give cycles of a step of ``macs``, or None where the network cannot be compiled. Raises
     SearchError.
     """
-    configs = fitting(board, share, operand, ports)
+    configs = fitting(board, share, operand, base)
     if not configs:
-        raise SearchError(_nothing_fits(board, share, operand, ports))
+        raise SearchError(_nothing_fits(board, share, operand, base))
     left = _promising(board, configs, macs, rough)
     judged: list[Choice] = []
     while left and len(judged) < _JUDGED:
@@ -147,9 +152,9 @@ def pareto(choices: Sequence[Choice]) -> list[Choice]:
     return front
 
 
-def _nothing_fits(board: Resources, share: float, operand: FloatFormat, ports: int) -> str:
+def _nothing_fits(board: Resources, share: float, operand: FloatFormat, base: Config) -> str:
     least = min(
-        (_config(rows, lanes, operand, ports, _DEPTHS[-1]) for rows, lanes in _shapes()),
+        (_config(rows, lanes, operand, base, _DEPTHS[-1]) for rows, lanes in _shapes()),
         key=lambda config: _share(config, board),
     )
     used = estimate_resources(least).fractions(board)

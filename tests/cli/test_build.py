@@ -12,7 +12,7 @@ import pytest
 
 from eftrain_hdl import boards
 from eftrain_hdl.cli import board_main, main, parser
-from eftrain_hdl.cli.common import board_config
+from eftrain_hdl.cli.common import adapted_board_config
 from tests.boards.projects import quick_files
 from tests.boards.standin import SCRIPT, needs_tclsh, read_recording
 
@@ -41,7 +41,7 @@ def vivado(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_default_folder_and_next_step(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "zcu102"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("build/zcu102: AMD ZCU102, 16 x 16 fp32 at 200 MHz, 128 bits of HP0, HP1, HP3; ")
+    assert out.startswith("build/zcu102: AMD ZCU102, 32 x 16 fp32 at 200 MHz, 128 bits of HP0, HP1, HP3; ")
     assert "make -C build/zcu102" in out
     board = boards.get("zcu102")
     written = {str(path.relative_to(here / "build/zcu102")) for path in (here / "build").rglob("*") if path.is_file()}
@@ -64,7 +64,7 @@ def test_operand_and_options_choose_the_configuration(here: Path, capsys: pytest
 
 def test_operand_chooses_among_the_boards_configurations_elsewhere_too() -> None:
     options = parser().parse_args(["verilog", "--board", "zcu102", "--operand", "bf16"])
-    assert board_config(options) == boards.get("zcu102").configs["bf16"]
+    assert adapted_board_config(options) == boards.get("zcu102").configs["bf16"]
 
 
 @pytest.mark.parametrize("options, text", [

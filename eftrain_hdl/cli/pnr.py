@@ -34,8 +34,8 @@ The accelerator stands in the timing harness of the ULX3S-85F: its AXI ports end
 system. Frequencies are those of nextpnr's timing model for speed grade 6, the slowest; no board has confirmed them.
 The same options give the same result. Minutes to tens of minutes.
 
-JSON (--json): part, seed, fmax_mhz, target_mhz, macs, resources (used, available), paths (total_ns, logic_ns,
-routing_ns, cells, from, to), seconds (synthesis, placement), config.
+JSON (--json): part, seed, timing_driven, fmax_mhz, target_mhz, macs, resources (used, available), paths (total_ns,
+logic_ns, routing_ns, cells, from, to), seconds (synthesis, placement), config.
 """
 
 
@@ -49,6 +49,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--part", choices=(_PART,), default=_PART, help=f"the FPGA (default {_PART})")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the placer (default 1)")
+    parser.add_argument(
+        "--timing-driven", action="store_true", help="let the placer weigh delays: quicker hardware, half as long again"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep netlist, log, report and SDF of nextpnr there")
     add_config_options(parser, REDUCED)
     add_json_option(parser)
@@ -68,7 +71,9 @@ def run(options: argparse.Namespace) -> int:
     with Activity("elaborating the accelerator") as activity:
         rtlil, constraints = _elaborate(config)
         activity.step("synthesis, place and route")
-        placement = place_and_route(rtlil, constraints, options.part, seed=options.seed, keep=options.keep)
+        placement = place_and_route(
+            rtlil, constraints, options.part, seed=options.seed, timing_driven=options.timing_driven, keep=options.keep
+        )
     result = _result(placement, config, options)
     for line in _lines(result):
         output.line(line)
@@ -103,6 +108,7 @@ def _result(placement: Placement, config: Config, options: argparse.Namespace) -
         "tool": "Yosys and nextpnr, after place and route",
         "part": options.part,
         "seed": options.seed,
+        "timing_driven": options.timing_driven,
         "fmax_mhz": placement.fmax_mhz,
         "target_mhz": placement.target_mhz,
         "macs": config.macs,

@@ -32,8 +32,10 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Place and route that answers at once; what it was asked for, with the configuration."""
     asked: list[tuple] = []
 
-    def place_and_route(rtlil: str, constraints: str, part: str, *, seed: int, keep: Path | None) -> Placement:
-        asked.append((part, seed, keep))
+    def place_and_route(
+        rtlil: str, constraints: str, part: str, *, seed: int, timing_driven: bool, keep: Path | None
+    ) -> Placement:
+        asked.append((part, seed, timing_driven, keep))
         return PLACEMENT
 
     monkeypatch.setattr(eftrain_hdl.synthesis, "place_and_route", place_and_route)
@@ -45,7 +47,8 @@ def test_report(capsys: pytest.CaptureFixture[str], requests: list[tuple], tmp_p
     assert main(["pnr", "--seed", "7", "--keep", str(tmp_path), "--json", "-"]) == 0
     captured = capsys.readouterr()
     found = json.loads(captured.out)
-    assert requests == [("ecp5-85f", 7, tmp_path)]
+    assert requests == [("ecp5-85f", 7, False, tmp_path)]
+    assert not found["timing_driven"]
     assert (found["part"], found["seed"], found["fmax_mhz"], found["macs"]) == ("ecp5-85f", 7, 80.0, 32)
     assert found["resources"]["MULT18X18D"] == {"used": 109, "available": 156}
     assert found["paths"][0] == {
@@ -57,7 +60,8 @@ def test_report(capsys: pytest.CaptureFixture[str], requests: list[tuple], tmp_p
 
 
 def test_options_change_the_reduced_accelerator(capsys: pytest.CaptureFixture[str], requests: list[tuple]) -> None:
-    assert main(["pnr", "--rows", "8", "--lanes", "4", "--operand", "bf16", "--json", "-"]) == 0
+    assert main(["pnr", "--rows", "8", "--lanes", "4", "--operand", "bf16", "--timing-driven", "--json", "-"]) == 0
+    assert requests == [("ecp5-85f", 1, True, None)]
     config = json.loads(capsys.readouterr().out)["config"]
     assert (config["rows"], config["lanes"], config["operand"]) == (8, 4, "bf16")
     assert (config["streaming_depth"], config["address_width"]) == (1024, 32)

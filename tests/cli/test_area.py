@@ -51,6 +51,13 @@ def test_board(capsys, fixed):
     assert fixed == ["xcup", "xcup"]
 
 
+def test_options_change_the_board_s_configuration(capsys, fixed):
+    assert main(["area", "--board", "zcu102", "--operand", "fp16", "--rows", "16", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["config"]["rows"], found["config"]["operand"], found["config"]["ports"]) == (16, "fp16", 3)
+    assert found["board"]["name"] == "zcu102" and fixed == ["xcup", "xcup"]
+
+
 def test_configuration_and_family(capsys, fixed):
     assert main(["area", "--rows", "4", "--lanes", "4", "--family", "xc7", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -86,8 +86,6 @@ def test_the_module_is_the_command():
         (["verilog", "--board", "arty"], "unknown board 'arty'"),
         (["verilog", "--ports", "5"], "ports"),
         (["area", "--board", "arty"], "unknown board 'arty'"),
-        (["area", "--board", "zcu102", "--rows", "8"], "--rows"),
-        (["area", "--board", "zcu102", "--operand", "fp16"], "zcu102 has no configuration for --operand fp16"),
         (["info", "--model", "vgg"], "unknown model 'vgg'"),
         (["info", "--model", "lenet", "--input-shape", "1x8x8"], "1x8x8"),
         (["info", "--model", "lenet", "--input-shape", "1,2,2"], "input_shape"),

@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 
@@ -340,11 +339,11 @@ def disassemble(words: np.ndarray) -> list[Instruction]:
     ValueError
         On an unknown opcode, a wrong length or a program that does not end; names the word index.
     """
-    return list(_decode(words, 0))
+    return list(decode(words, 0))
 
 
-def _decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
-    """Instructions from a word index up to and including END."""
+def decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
+    """Instructions from a word index up to and including END, one by one; errors as of :func:`disassemble`."""
     while at < len(words):
         head = int(words[at])
         try:
@@ -367,21 +366,6 @@ def _decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
             return
         at += layout.words
     raise ValueError(f"word {at}: the program has no END")
-
-
-def describe(words: np.ndarray, at: int) -> str:
-    """The instruction at a word index in a line of text: its name and the fields that are not zero."""
-    try:
-        instruction = next(_decode(words, at))
-    except (ValueError, StopIteration) as error:
-        return str(error)
-    header = {field.name for field in _HEADER} - {"tag"}
-    shown: dict[str, Any] = {name: value for name, value in instruction.values.items() if value and name not in header}
-    if "address_low" in shown or "address_high" in shown:
-        shown = {"address": hex(instruction.address)} | {
-            name: value for name, value in shown.items() if name not in ("address_low", "address_high")
-        }
-    return " ".join([instruction.opcode.name, *(f"{name}={value}" for name, value in shown.items())])
 
 
 def steps(counts: Sequence[int], stride: Sequence[int]) -> list[int]:

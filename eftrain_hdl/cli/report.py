@@ -41,7 +41,7 @@ class Report:
     model: Sequential
     config: Config
     batch: int
-    clock_mhz: float
+    clock_mhz: float | None
     accuracy_before: float = 0.0
     test_loss_before: float = 0.0
     steps: list[Step] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Report:
     @property
     def seconds(self) -> float | None:
         """Time that all steps take on the accelerator at its clock."""
-        return sum(self.cycles) / (1e6 * self.clock_mhz) if self.cycles else None
+        return sum(self.cycles) / (1e6 * self.clock_mhz) if self.cycles and self.clock_mhz else None
 
     def phases(self) -> list[PhaseCycles]:
         """Every phase of every layer, in the order of the layers; empty where the device does not tell."""
@@ -133,11 +133,13 @@ class Report:
             f"test accuracy  {self.accuracy_before:.1%} -> {self.accuracy:.1%}",
         ]
         used = self.utilization()
-        if self.mean_cycles is None or self.seconds is None or used is None:
+        if self.mean_cycles is None or used is None:
             return out
-        total = f"{self.seconds * 1e3:,.1f} ms for all {len(losses)} steps at {self.clock_mhz:g} MHz"
+        total = ""
+        if self.seconds is not None:
+            total = f"; {self.seconds * 1e3:,.1f} ms for all {len(losses)} steps at {self.clock_mhz:g} MHz"
         out += [
-            f"cycles         {self.mean_cycles:,.0f} a step; {total}",
+            f"cycles         {self.mean_cycles:,.0f} a step{total}",
             f"utilisation    {used['overall']:.1%} of {self.config.macs} multiply-accumulates a cycle, whole step",
         ]
         parts = self.phases()

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _DEVICES = ("pynq", "uio", "sim", "emulator")
-_SPARE = 1 << 16
-"""Memory beyond the plan's, since buffers begin anywhere and plans at a page."""
+_SIM_MHZ = 250.0
 
 _DESCRIPTION = """\
 Train with a plan file of `eftrain compile`, and report loss, accuracy and cycles. Needs NumPy and nothing else, but for
@@ -77,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     board.add_argument("--buffer", metavar="NAME", help=f"uio: the u-dma-buf (default {BUFFER_NAME})")
     board.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for a program (default 60)")
     board.add_argument(
-        "--clock", type=float, metavar="MHZ", help="clock, for times and rates; the build's results.json has it"
+        "--clock", type=float, metavar="MHZ", help="clock, for times; the build's results.json has it (sim: 250)"
     )
     board.add_argument("--memory", default="zcu102", metavar="NAME", help="sim: DRAM model (default zcu102)")
     add_json_option(parser)
@@ -96,14 +95,15 @@ def run(options: argparse.Namespace) -> int:
     data = load_data(options.data)
     _check_data(plan, data)
     start = time.monotonic()
-    clock = options.clock or 250.0
     with Activity("preparing the device") as activity:
-        device = _device(options, plan, clock, activity)
+        device = _device(options, plan, activity)
         device.timeout = options.timeout
         trainer = Trainer.from_plan(plan, device, seed=options.seed)
         if options.load:
             trainer.load(options.load)
     output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
+    # The clock of a board is what its dividers made of the one asked for: without being told, no times.
+    clock = _SIM_MHZ if options.device == "sim" and options.clock is None else options.clock
     report = Report(plan.model, plan.config, plan.batch, clock)
     learner = DeviceLearner(trainer)
     try:
@@ -142,14 +142,15 @@ def _check_data(plan: Plan, data: Dataset) -> None:
         raise CliError(f"{data.name} has {data.classes} classes, the plan tells {classes} apart")
 
 
-def _device(options: argparse.Namespace, plan: Plan, clock: float, activity: Activity) -> Device:
+def _device(options: argparse.Namespace, plan: Plan, activity: Activity) -> Device:
     from eftrain_hdl.runtime.board import PynqDevice, UioDevice
 
-    nbytes = plan.memory_bytes + _SPARE
+    nbytes = plan.memory_bytes
     if options.device == "pynq":
         return PynqDevice(plan.config, nbytes, bitstream=options.bitstream, registers=options.registers)
     if options.device == "uio":
         return UioDevice(plan.config, nbytes, uio=options.uio, buffer=options.buffer or BUFFER_NAME)
     return simulated_device(
-        options.device, plan.config, memory=options.memory, clock_mhz=clock, memory_bytes=nbytes, progress=activity.step
-    )
+        options.device, plan.config, memory=options.memory, clock_mhz=options.clock or _SIM_MHZ, memory_bytes=nbytes,
+        progress=activity.step,
+    )  # fmt: skip

@@ -41,12 +41,17 @@ class Tensor:
         return self.layout.unpack(np.ascontiguousarray(data))
 
 
+def check_base(base: int) -> None:
+    """ValueError unless a plan can begin at this address."""
+    if base % PAGE:
+        raise ValueError(f"memory_base must be a multiple of {PAGE}, not {base:#x}")
+
+
 class Memory:
     """Hands out addresses from ``base`` upwards."""
 
     def __init__(self, base: int) -> None:
-        if base % PAGE:
-            raise ValueError(f"memory_base must be a multiple of {PAGE}, not {base:#x}")
+        check_base(base)
         self.base = base
         self.end = base
         self.tensors: dict[str, Tensor] = {}

@@ -19,7 +19,7 @@ from .emit import assemble_aligned, move_program
 from .errors import CompileError
 from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
-from .memory import Memory, Tensor
+from .memory import Memory, Tensor, check_base
 from .optimize import Parameters, update_from_gradient
 from .sample import Detail
 from .stages import Map, Stage, build_stages, first_trainable
@@ -77,8 +77,9 @@ class Plan:
 
         ValueError if it is not, or if the addresses would not fit the configuration.
         """
-        place, shift = Memory(memory_base).base, memory_base - self.memory_base
-        if place < 0 or place + self.memory_bytes > 1 << self.config.address_width:
+        check_base(memory_base)
+        shift = memory_base - self.memory_base
+        if memory_base < 0 or memory_base + self.memory_bytes > 1 << self.config.address_width:
             raise ValueError(
                 f"{self.memory_bytes} bytes at {memory_base:#x} do not fit {self.config.address_width} address bits"
             )

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from eftrain_hdl.isa import describe
 from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, REGISTER_MAP_VERSION, ErrorCode, Unit
+from eftrain_hdl.runtime.describe import describe
 from eftrain_hdl.runtime.device import Device, RunResult
 from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceTimeout
 
@@ -179,13 +179,7 @@ class RegisterDevice(Device):
         """The instruction of a program in words; empty if the program is not known or has no such instruction."""
         if not nbytes or address < self.window_base or address + nbytes > self.window_limit:
             return ""
-        words = self.read(address, nbytes // 4 * 4).view(np.uint32)
-        at = 0
-        for _ in range(index):
-            if at >= len(words) or not (length := int(words[at]) >> 8 & 0xFF):
-                return ""
-            at += length
-        return describe(words, at)
+        return describe(self.read(address, nbytes // 4 * 4).view(np.uint32), index)
 
     def _timestamps(self) -> list[int]:
         stamps = []

@@ -175,10 +175,11 @@ def test_flags_are_sticky_and_can_be_cleared(rig: Rig) -> None:
     x, y = samples(MODEL, BATCH, 0)
     training.step(x, y)
     assert rig.device.flags() == {"overflow": False, "invalid": False}
+    initial = training.parameters()
     training.load_parameters({name: value + 1e20 for name, value in training.parameters().items()})
     training.predict(np.full_like(x, 1e20))
     assert rig.device.flags()["overflow"]
-    training.load_parameters(training._checkpoint[0])
+    training.load_parameters(initial)
     training.predict(x)
     assert rig.device.flags()["overflow"]
     rig.device.clear_flags()
@@ -208,11 +209,13 @@ def test_other_hardware_than_expected_is_refused(rig: Rig, change: dict[str, Any
         rig.again(replace(CONFIG, **change))
 
 
-def fails_and_recovers(rig: Rig, disturb: Callable[[Trainer], None], repair: Callable[[], None]) -> DeviceError:
+def fails_and_recovers(
+    rig: Rig, state: Path, disturb: Callable[[Trainer], None], repair: Callable[[], None]
+) -> DeviceError:
     """A step, one that fails, reset and restore, and the same step again: the same bits as without the failure."""
     training = trainer(rig.device)
     training.step(*samples(MODEL, BATCH, 0))
-    checkpoint = training.parameters(), training._velocity()
+    training.save(state)
     disturb(training)
     with pytest.raises(DeviceError) as caught:
         training.step(*samples(MODEL, BATCH, 1))
@@ -222,25 +225,25 @@ def fails_and_recovers(rig: Rig, disturb: Callable[[Trainer], None], repair: Cal
     with pytest.raises(DeviceError, match="reset"):
         rig.device.run(training.plan.programs["forward"].address, training.plan.programs["forward"].nbytes)
     rig.device.reset()
-    training._restore_from(*checkpoint)
+    training.restore()
     training.step(*samples(MODEL, BATCH, 1))
     assert_equal(training.parameters(), expected(2)[1])
     return caught.value
 
 
-def test_a_bad_instruction_is_named(rig: Rig) -> None:
+def test_a_bad_instruction_is_named(rig: Rig, tmp_path: Path) -> None:
     def disturb(training: Trainer) -> None:
         program = training.plan.programs["backward_update"]
         rig.device.write(program.address, np.array(Instruction(Opcode.COMPUTE, {}).encode()[:1], np.uint32) | 0xFF)
 
-    error = fails_and_recovers(rig, disturb, lambda: None)
+    error = fails_and_recovers(rig, tmp_path / "state.npz", disturb, lambda: None)
     assert (error.code, error.unit, error.instruction) == (ErrorCode.BAD_OPCODE, Unit.COMMAND, 0)
     if rig.model is not None:
         assert "instruction 0: word 0: bad opcode 0xff" in error.report()
 
 
 @pytest.mark.parametrize("direction", ["read", "write"])
-def test_a_bus_error_names_unit_command_address_and_counters(rig: Rig, direction: str) -> None:
+def test_a_bus_error_names_unit_command_address_and_counters(rig: Rig, tmp_path: Path, direction: str) -> None:
     model = rig.model
     if model is None:
         pytest.skip("an emulator has no bus")
@@ -250,7 +253,7 @@ def test_a_bus_error_names_unit_command_address_and_counters(rig: Rig, direction
         where["address"] = training.plan.tensors["output.0"].address + 16
         model.add_fault(where["address"], direction)  # type: ignore[arg-type]
 
-    error = fails_and_recovers(rig, disturb, model.clear_faults)
+    error = fails_and_recovers(rig, tmp_path / "state.npz", disturb, model.clear_faults)
     assert error.code is (ErrorCode.READ_RESPONSE if direction == "read" else ErrorCode.WRITE_RESPONSE)
     assert error.address <= where["address"] < error.address + 128
     report = error.report()
@@ -260,19 +263,19 @@ def test_a_bus_error_names_unit_command_address_and_counters(rig: Rig, direction
     assert error.counters["CYCLES"] > 0 and f"CYCLES {error.counters['CYCLES']:,}" in report
 
 
-def test_memory_that_never_answers_ends_in_an_error(rig: Rig) -> None:
+def test_memory_that_never_answers_ends_in_an_error(rig: Rig, tmp_path: Path) -> None:
     """The machine's watchdog sees it."""
     model = rig.model
     if model is None:
         pytest.skip("an emulator has no bus")
     error = fails_and_recovers(
-        rig, lambda training: model.stall_memory(reads=True, writes=True),
+        rig, tmp_path / "state.npz", lambda training: model.stall_memory(reads=True, writes=True),
         lambda: model.stall_memory(reads=False, writes=False),
     )  # fmt: skip
     assert error.code is ErrorCode.WATCHDOG and "no progress" in str(error)
 
 
-def test_a_program_that_takes_too_long_is_given_up(rig: Rig) -> None:
+def test_a_program_that_takes_too_long_is_given_up(rig: Rig, tmp_path: Path) -> None:
     """Hardware stands still, since memory does not answer and the watchdog is off."""
 
     def disturb(training: Trainer) -> None:
@@ -287,7 +290,7 @@ def test_a_program_that_takes_too_long_is_given_up(rig: Rig) -> None:
         if rig.model is not None:
             rig.model.stall_memory(reads=False, writes=False)
 
-    error = fails_and_recovers(rig, disturb, repair)
+    error = fails_and_recovers(rig, tmp_path / "state.npz", disturb, repair)
     assert isinstance(error, DeviceTimeout)
     assert re.match(r"no end within 0(\.1)? s, program at 0x[0-9a-f]+: ", str(error))
     if rig.model is not None:

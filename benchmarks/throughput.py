@@ -2,8 +2,7 @@
 
 Their terms: 256 multiply-accumulates, 100 MHz, four 128-bit ports of a beat a cycle, SGD without momentum. Their model
 has convolutions, and the linear layer of "1X"; ours has ReLU, pooling, loss and update as well, in the same programs.
-Boards: the configurations that ``eftrain plan --search`` found, at an assumed 250 MHz, at most 80 % of LUT, DSP and
-BRAM.
+Boards: chosen configurations, at an assumed 250 MHz, at most 80 % of LUT, DSP and BRAM.
 """
 
 from __future__ import annotations

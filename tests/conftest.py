@@ -4,6 +4,7 @@ import pytest
 
 LONGEST = (
     "system/test_rtl_equals_emulator.py",
+    "synthesis/test_accelerator_area.py",
     "runtime/test_trace.py",
     "system/test_bad_input.py",
     "rtl/fp/test_dot.py",

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import ClockDomain, Module, Signal
 
+import eftrain_hdl as ef
 from eftrain_hdl import boards
+from eftrain_hdl.compiler.estimate import estimate_step
 from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import BF16
 from eftrain_hdl.planner.dram import memory_model
+from eftrain_hdl.planner.ports import port_timing
 from eftrain_hdl.runtime.verilator.memory import memory_config
 
 
@@ -97,3 +100,19 @@ def test_dram_windows(name, windows):
 def test_impossible_boards_are_refused(change, message):
     with pytest.raises(ValueError, match=f"zcu102.* {message}"):
         replace(boards.get("zcu102"), **change)
+
+
+@pytest.mark.parametrize("operand", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", boards.names())
+def test_the_default_buffers_hold_what_the_array_was_chosen_for(name: str, operand: str) -> None:
+    """The widest maps of VGG-16; of "1X" on a board whose memory does not hold VGG-16."""
+    channels, size = (16, 32) if name == "pynqz2" else (64, 224)
+    network = ef.Sequential(
+        ef.Conv2d(3, channels, 3, padding=1), ef.ReLU(), ef.Conv2d(channels, channels, 3, padding=1), ef.ReLU(),
+        ef.MaxPool2d(2), ef.Flatten(), ef.Linear(channels * (size // 2) ** 2, 10), input_shape=(3, size, size),
+    )  # fmt: skip
+    board = boards.get(name)
+    config = board.configs[operand]
+    ports = port_timing(memory_model(board.memory), config, board.clock_mhz)
+    estimate = estimate_step(network, config, batch=1, optimizer=ef.SGD(lr=0.01), ports=ports)
+    assert 0.1 < estimate.utilization <= 1

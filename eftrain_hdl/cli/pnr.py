@@ -50,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--part", choices=(_PART,), default=_PART, help=f"the FPGA (default {_PART})")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the placer (default 1)")
     parser.add_argument(
-        "--timing-driven", action="store_true", help="let the placer weigh delays: quicker hardware, half as long again"
+        "--timing-driven", action="store_true", help="let the placer weigh delays too: quicker hardware, in longer time"
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep netlist, log, report and SDF of nextpnr there")
     add_config_options(parser, REDUCED)

@@ -70,7 +70,7 @@ def place_and_route(
     seed
         Of the placer.
     timing_driven
-        Whether the placer weighs delays, or the length of wires alone, which takes two thirds of the time.
+        Whether the placer weighs delays as well, or the length of wires alone, which takes less time.
     keep
         Directory for netlist, log, report and SDF of nextpnr; ``None`` for one that is removed.
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .absorb import absorb_registers
+from .collisions import ignore_collisions
 from .merge import merge_design, parse_design
 from .netlist import map_design
 from .sdf import TimingPath, slowest_paths
@@ -59,6 +61,8 @@ def place_and_route(
 ) -> Placement:  # fmt: skip
     """Synthesise a design, place and route it. The same RTLIL and seed give the same result.
 
+    What a memory gives for a word that is read in the cycle in which it is written is taken to be of no matter.
+
     Parameters
     ----------
     rtlil
@@ -88,7 +92,9 @@ def place_and_route(
         (work / "top.lpf").write_text(constraints)
         started = time.perf_counter()
         design = merge_design(parse_design(rtlil))
+        ignore_collisions(design)
         modules = map_design(design, lambda top: [f"synth_ecp5 -top {top}"], extra="pnr")
+        absorb_registers(modules)
         # Sorted, since nextpnr's result depends on the order, and the order on the number of processors.
         (work / "top.json").write_text(json.dumps({"modules": modules}, sort_keys=True))
         synthesised = time.perf_counter()

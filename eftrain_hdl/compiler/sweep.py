@@ -28,6 +28,20 @@ class Piece:
     compute: Callable[[int, int, int, bool], None]
 
 
+class Pieces(Sequence[Piece]):
+    """The ``count`` pieces of a sum, each made when it is asked for: a sampled phase takes few of many."""
+
+    def __init__(self, count: int, make: Callable[[int], Piece]) -> None:
+        self._numbers = range(count)
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Piece:  # type: ignore[override]
+        return self._make(self._numbers[index])
+
+
 @dataclass(frozen=True)
 class Sum:
     """Everything that is added up in one accumulator bank before ``drain(bank)`` says how it leaves."""

@@ -19,7 +19,7 @@ from .memory import Tensor
 from .optimize import Parameters, apply_optimizer, store_gradient
 from .phase import Phase, Work
 from .stages import Stage
-from .sweep import Piece, Slots, Sum, slot
+from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
@@ -175,8 +175,12 @@ class Update(Phase):
         parts = [chunk]
         if not self.stage.planar:
             parts = [(chunk[0] + first, chunk[0] + end) for first, end in spans(chunk[1] - chunk[0], tiling.reduce)]
-        pieces = [self._piece(tile, tile is cuts[0], group, chunk, part) for tile in cuts for part in parts]
-        return Sum(pieces, lambda bank: self._drain(group, chunk, bank))
+
+        def piece(number: int) -> Piece:
+            cut, part = divmod(number, len(parts))
+            return self._piece(cuts[cut], cut == 0, group, chunk, parts[part])
+
+        return Sum(Pieces(len(cuts) * len(parts), piece), lambda bank: self._drain(group, chunk, bank))
 
     def _piece(
         self, tile: Tile, first: bool, group: tuple[int, int], chunk: tuple[int, int], part: tuple[int, int]

@@ -12,6 +12,7 @@ from typing import Any
 
 from .absorb import absorb_registers
 from .collisions import ignore_collisions
+from .fanout import split_fanout
 from .merge import merge_design, parse_design
 from .netlist import map_design
 from .sdf import TimingPath, slowest_paths
@@ -95,6 +96,7 @@ def place_and_route(
         ignore_collisions(design)
         modules = map_design(design, lambda top: [f"synth_ecp5 -top {top}"], extra="pnr")
         absorb_registers(modules)
+        split_fanout(modules)
         # Sorted, since nextpnr's result depends on the order, and the order on the number of processors.
         (work / "top.json").write_text(json.dumps({"modules": modules}, sort_keys=True))
         synthesised = time.perf_counter()

@@ -292,9 +292,12 @@ class Instruction:
         return FORMATS[self.opcode]
 
     def __getitem__(self, name: str) -> int:
-        if name not in self.format.places:
+        value = self.values.get(name)
+        if value is not None:
+            return value
+        if name not in FORMATS[self.opcode].places:
             raise KeyError(f"{self.opcode.name} has no field {name!r}")
-        return self.values.get(name, 0)
+        return 0
 
     @property
     def address(self) -> int:

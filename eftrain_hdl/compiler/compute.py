@@ -75,16 +75,22 @@ def emit_compute(
     values = {"lanes_total": config.lanes, "row_limit": 1, "col_limit": 1} | dict(fields)
     values |= nest("b", 4, COMPUTE_BLOCK_QUANTITIES, blocks, keep=4)
     values |= nest("s", 4, COMPUTE_STREAM_QUANTITIES, stream)
-    loops = [*lane_loops, *[(1, {})] * (3 - len(lane_loops))]
-    counts = [count for count, _ in loops]
-    values |= {"l0_count": counts[0], "l1_count": counts[1]}
-    for name, _ in COMPUTE_LANE_QUANTITIES:
-        for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in loops])):
-            values[f"l{k}_{name}"] = step
+    values |= _lane_nest(tuple((count, tuple(gain.items())) for count, gain in lane_loops))
     before = builder.latest(Opcode.COMPUTE)
     values["chained"] = int(before is None or _chained(before, values))
     bank = Region(f"bank{values.get('bank', 0)}", 0, 1)
     builder.emit(Opcode.COMPUTE, values, [*reads], [bank])
+
+
+@lru_cache(maxsize=4096)
+def _lane_nest(lane_loops: Sequence[tuple[int, tuple[tuple[str, int], ...]]]) -> Mapping[str, int]:
+    loops = [*((count, dict(gain)) for count, gain in lane_loops), *[(1, {})] * (3 - len(lane_loops))]
+    counts = [count for count, _ in loops]
+    values = {"l0_count": counts[0], "l1_count": counts[1]}
+    for name, _ in COMPUTE_LANE_QUANTITIES:
+        for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in loops])):
+            values[f"l{k}_{name}"] = step
+    return values
 
 
 _LEVEL_FIELDS = {

@@ -131,9 +131,7 @@ class ProgramBuilder:
 
     @staticmethod
     def _merge(into: list[int], other: Sequence[int]) -> None:
-        for k, value in enumerate(other):
-            if value > into[k]:
-                into[k] = value
+        into[:] = map(max, into, other)
 
     def _needs(self, unit: Unit, number: int, reads: Iterable[Region], writes: Iterable[Region]) -> dict[Unit, int]:
         needs: dict[Unit, int] = {}
@@ -290,13 +288,22 @@ def _wrap(value: int, bits: int) -> int:
 
 def transfer(config: Config, address: int, levels: Sequence[tuple[int, int]]) -> dict[str, int]:
     """Fields of a transfer of beats from its loops (count, bytes), innermost first. Raises TooManyLevels."""
+    return {
+        "address_low": address & 0xFFFF_FFFF, "address_high": address >> 32,
+        **_transfer(config.beat_bytes, tuple(levels)),
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _transfer(beat_bytes: int, levels: Sequence[tuple[int, int]]) -> Mapping[str, int]:
+    """`transfer` without its address."""
     merged = _merge_levels([(count, {"at": stride}) for count, stride in levels], 0)
     run = 1
-    if merged and merged[0][1].get("at", 0) == config.beat_bytes:
+    if merged and merged[0][1].get("at", 0) == beat_bytes:
         run = merged.pop(0)[0]
     if len(merged) > 3 or run >= 1 << 24 or any(count >= 1 << 16 for count, _ in merged):
         raise TooManyLevels
-    values = {"address_low": address & 0xFFFF_FFFF, "address_high": address >> 32, "run": run}
+    values = {"run": run}
     for k in range(3):
         count, gain = merged[k] if k < len(merged) else (1, {})
         values[f"count{k + 1}"], values[f"stride{k + 1}"] = count, gain.get("at", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from math import inf
 from typing import Protocol
 
@@ -116,6 +117,7 @@ class Memory:
         self._ports = ports
         self.reads: list[list[Flow]] = [[] for _ in range(reads)]
         self.write = Flow(self)
+        self._flows = [self.write]
         self._limited = min(ports.read_limit, ports.write_limit, ports.mixed_limit) < inf
         self._read_budget, self._write_budget = _Budget(ports.credit), _Budget(ports.credit)
         self._then = 0.0
@@ -126,6 +128,7 @@ class Memory:
         """A new flow through a read port."""
         flow = Flow(self)
         self.reads[port].append(flow)
+        self._flows = [*chain(*self.reads), self.write]
         return flow
 
     def advance(self) -> None:
@@ -186,7 +189,7 @@ class Memory:
         return read.take(reads, mine), write.take(writes, other)
 
     def _active(self) -> list[Flow]:
-        return [flow for flows in (*self.reads, [self.write]) for flow in flows if flow.active]
+        return [flow for flow in self._flows if flow.active]
 
     def _wake(self, version: int) -> None:
         if version != self._version:

@@ -11,7 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
@@ -39,6 +39,11 @@ _PREPARE = 8
 _STORE_BUFFER = 1024
 _VECTOR_START, _VECTOR_END = 10, 28
 _BURST_CYCLES = 2
+
+_TRANSFERS = frozenset({Opcode.LOAD_X, Opcode.LOAD_A, Opcode.STORE_0, Opcode.STORE_1})
+_BLOCK_COUNTS = tuple(f"b{k}_count" for k in range(4))
+_STREAM_COUNTS = tuple(f"s{k}_count" for k in range(4))
+_VECTOR_COUNTS = tuple(f"n{k}_count" for k in range(VECTOR_LEVELS))
 
 
 @dataclass
@@ -145,15 +150,14 @@ class _Model:
         self._try(unit)
 
     def _try(self, unit: Unit) -> None:
-        if not self._asked[unit]:
-            return
         number = self._queued[unit][0]
-        mask = self.program[number]["wait"]
-        wanted = [k for k in range(SEMAPHORES) if mask >> k & 1]
-        if any(self._tokens[k] == 0 for k in wanted):
-            return
+        wanted = _semaphores(self.program[number]["wait"])
+        tokens = self._tokens
         for k in wanted:
-            self._tokens[k] -= 1
+            if not tokens[k]:
+                return
+        for k in wanted:
+            tokens[k] -= 1
         self._asked[unit] = False
         self.at(self.now + (_GRANT if wanted else 0), lambda: self._start[unit](self, number))
 
@@ -186,10 +190,11 @@ class _Model:
             self._dispatch()
 
     def _give(self, mask: int) -> None:
-        for k in range(SEMAPHORES):
-            self._tokens[k] += mask >> k & 1
-        for unit in self._asked:
-            self._try(unit)
+        for k in _semaphores(mask):
+            self._tokens[k] += 1
+        for unit, asked in self._asked.items():
+            if asked:
+                self._try(unit)
 
     # Units.
 
@@ -235,7 +240,7 @@ class _Model:
         number, granted = self._vector_next
         self._vector_next, self._vector_busy = None, True
         instruction = self.program[number]
-        elements = prod(instruction[f"n{k}_count"] for k in range(VECTOR_LEVELS))
+        elements = prod(map(instruction.__getitem__, _VECTOR_COUNTS))
         stores = [unit for flag, unit in (("emit_0", Unit.STORE_0), ("emit_1", Unit.STORE_1)) if instruction[flag]]
         emitted = elements * len(stores)
         if instruction["reduce"]:
@@ -288,9 +293,14 @@ class _Model:
     }  # fmt: skip
 
 
+@lru_cache(maxsize=1 << SEMAPHORES)
+def _semaphores(mask: int) -> tuple[int, ...]:
+    return tuple(k for k in range(SEMAPHORES) if mask >> k & 1)
+
+
 def transfer_beats(instruction: Instruction) -> int:
     """Beats of a load or store; 0 for other instructions."""
-    if instruction.format.unit not in (Unit.LOAD_X, Unit.LOAD_A, Unit.STORE_0, Unit.STORE_1):
+    if instruction.opcode not in _TRANSFERS:
         return 0
     return instruction["run"] * instruction["count1"] * instruction["count2"] * instruction["count3"]
 
@@ -303,8 +313,8 @@ def _transfer_cycles(instruction: Instruction, ports: PortTiming) -> float:
 
 def _array_cycles(instruction: Instruction, config: Config) -> tuple[int, int, int]:
     """Blocks, cycles from block to block, and vectors of a block."""
-    vectors = prod(instruction[f"s{k}_count"] for k in range(4)) + instruction["ones"]
-    blocks = prod(instruction[f"b{k}_count"] for k in range(4))
+    vectors = prod(map(instruction.__getitem__, _STREAM_COUNTS)) + instruction["ones"]
+    blocks = prod(map(instruction.__getitem__, _BLOCK_COUNTS))
     least = max(config.rows, config.lanes + 4 if instruction["lanes_per_block"] else 0, array_latency(config)[1])
     return blocks, max(vectors, least), vectors
 
@@ -316,7 +326,7 @@ def demand(instruction: Instruction, config: Config, ports: PortTiming = DEFAULT
             blocks, period, _ = _array_cycles(instruction, config)
             return blocks * period
         case Opcode.VECTOR:
-            return prod(instruction[f"n{k}_count"] for k in range(VECTOR_LEVELS))
+            return prod(map(instruction.__getitem__, _VECTOR_COUNTS))
         case Opcode.LOAD_X | Opcode.LOAD_A | Opcode.STORE_0 | Opcode.STORE_1:
             return _transfer_cycles(instruction, ports)
     return 0

@@ -23,6 +23,8 @@ class _Block:
         Names of the pins that one register serves.
     clock
         Pin of its clock; one that is connected must have the registers' clock.
+    reset
+        Pin that resets it; one that is connected must be tied to zero.
     constants
         Pins to be tied.
     parameters
@@ -31,6 +33,7 @@ class _Block:
 
     outputs: re.Pattern[str]
     clock: str
+    reset: str
     constants: Mapping[str, str]
     parameters: Mapping[str, str]
 
@@ -40,6 +43,7 @@ _BLOCKS: Mapping[str, tuple[_Block, ...]] = {
         _Block(
             outputs=re.compile(r"P\d+"),
             clock="CLK0",
+            reset="RST0",
             constants={"CE0": "1", "RST0": "0"},
             parameters={"REG_OUTPUT_CLK": "CLK0", "REG_OUTPUT_CE": "CE0", "REG_OUTPUT_RST": "RST0"},
         ),
@@ -48,7 +52,8 @@ _BLOCKS: Mapping[str, tuple[_Block, ...]] = {
         _Block(
             outputs=re.compile(rf"DO{port}\d+"),
             clock=f"CLK{port}",
-            constants={f"OCE{port}": "1"},
+            reset=f"RST{port}",
+            constants={f"OCE{port}": "1", f"RST{port}": "0"},
             parameters={f"REGMODE_{port}": "OUTREG"},
         )
         for port in "AB"
@@ -87,7 +92,7 @@ def _absorb(module: dict[str, Any]) -> int:
             registers = _registers(cell, block, cells, readers, visible)
             clocks = {cells[register]["connections"]["CLK"][0] for register in registers.values()}
             clocks.update(cell["connections"].get(block.clock, []))
-            if not registers or len(clocks) != 1:
+            if not registers or len(clocks) != 1 or cell["connections"].get(block.reset, ["0"]) != ["0"]:
                 continue
             for pin, register in registers.items():
                 cell["connections"][pin] = cells.pop(register)["connections"]["Q"]

@@ -4,7 +4,6 @@ import json
 import re
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from .absorb import absorb_registers
 from .collisions import ignore_collisions
 from .merge import merge_design, parse_design
 from .netlist import map_design
+from .promote import promote_controls
 from .sdf import TimingPath, slowest_paths
 from .tools import PlacementError, check_nextpnr, run_nextpnr
 
@@ -26,8 +26,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """What nextpnr is told of each part; the speed grade is the slowest, which is the one on most boards."""
 
 _PATHS = 3
-_MANY_READERS = 1000
-_CLOCK_PIN = re.compile(r"CLK[AB0]?|WCK")
 _RESOURCES = ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD", "MULT18X18D")
 _UTILISATION = re.compile(r"(\w+):\s+(\d+)/\s*(\d+)\s+\d+%")
 
@@ -97,11 +95,13 @@ def place_and_route(
         design = merge_design(parse_design(rtlil))
         ignore_collisions(design)
         modules = map_design(design, lambda top: [f"synth_ecp5 -top {top}"], extra="pnr")
+        top = design.top.lstrip("\\")
         absorb_registers(modules)
+        promote_controls(modules[top])
         # Sorted, since nextpnr's result depends on the order, and the order on the number of processors.
         (work / "top.json").write_text(json.dumps({"modules": modules}, sort_keys=True))
         synthesised = time.perf_counter()
-        _run_nextpnr(part, seed, timing_driven, _router(modules), design.top.lstrip("\\"), work)
+        _run_nextpnr(part, seed, timing_driven, top, work)
         placed = time.perf_counter()
         with (work / "top.sdf").open() as sdf:
             paths = slowest_paths(sdf, _PATHS)
@@ -109,25 +109,11 @@ def place_and_route(
     return read_report(report, paths, (synthesised - started, placed - synthesised))
 
 
-def _router(modules: Mapping[str, dict[str, Any]]) -> str:
-    """The default router, which gives the shorter wires, unless a signal has very many readers.
-
-    It routes each reader past all that it has of the signal already, and may tear such a signal up again and again.
-    """
-    readers = Counter(
-        (name, bit) for name, module in modules.items() for cell in module["cells"].values()
-        for pin, bits in cell["connections"].items()
-        if cell["port_directions"][pin] == "input" and not _CLOCK_PIN.fullmatch(pin) for bit in bits
-    )  # fmt: skip
-    most = max((count for (_, bit), count in readers.items() if isinstance(bit, int)), default=0)
-    return "router1" if most <= _MANY_READERS else "router2"
-
-
-def _run_nextpnr(part: str, seed: int, timing_driven: bool, router: str, top: str, work: Path) -> None:
+def _run_nextpnr(part: str, seed: int, timing_driven: bool, top: str, work: Path) -> None:
     # The default placer leaves half as much wire again on a row of the array.
     arguments = [
         *PARTS[part], "--json", "top.json", "--top", top, "--lpf", "top.lpf", "--seed", str(seed),
-        "--placer", "static", "--router", router, *([] if timing_driven else ["--no-tmdriv"]), "--timing-allow-fail",
+        "--placer", "static", *([] if timing_driven else ["--no-tmdriv"]), "--timing-allow-fail",
         "--report", "report.json", "--sdf", "top.sdf",
     ]  # fmt: skip
     try:

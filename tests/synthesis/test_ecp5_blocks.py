@@ -87,11 +87,13 @@ def test_each_port_of_a_memory_by_itself() -> None:
         (cell("MULT18X18D", {"P0": 90}, {}, A0=10), {"low": register(90, 93)}),
         (multiplier(CLK0=OTHER_CLOCK), {"low": register(20, 90)}),
         (memory(CLKB=OTHER_CLOCK), {"high": register(21, 91)}),
+        (memory(RSTA=RESET), {"low": register(20, 90)}),
         (multiplier(), {}),
     ],
     ids=[
         "one output unregistered", "also read unregistered", "two clocks", "enable", "reset", "set", "falling edge",
-        "drives an enable", "a port of the module", "other clock connected", "not the port's clock", "nothing reads",
+        "drives an enable", "a port of the module", "other clock connected", "not the port's clock", "block is reset",
+        "nothing reads",
     ],
 )  # fmt: skip
 def test_registers_that_stay(block: dict[str, Any], others: dict[str, Any]) -> None:

@@ -101,32 +101,11 @@ def failing(log: str):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch, log: str, message: str) -> None:
-    monkeypatch.setattr(place_module, "map_design", lambda *_, **__: {})
+    empty: dict[str, dict] = {"ports": {}, "cells": {}, "netnames": {}}
+    monkeypatch.setattr(place_module, "map_design", lambda *_, **__: {"top": empty})
     monkeypatch.setattr(place_module, "run_nextpnr", failing(log))
     with pytest.raises(PlacementError, match=f"^{message}$"):
         place_and_route(EMPTY, "")
-
-
-@pytest.mark.parametrize(
-    ("pin", "readers", "router"), [("LSR", 1000, "router1"), ("LSR", 1001, "router2"), ("CLK", 1001, "router1")]
-)
-def test_the_router_depends_on_the_readers_of_a_signal(
-    monkeypatch: pytest.MonkeyPatch, pin: str, readers: int, router: str
-) -> None:
-    cell = {"type": "TRELLIS_FF", "port_directions": {pin: "input", "DI": "input"},
-            "connections": {pin: [7], "DI": ["0"]}}  # fmt: skip
-    modules = {"top": {"ports": {}, "cells": {f"r{k}": cell for k in range(readers)}}}
-    asked: list[str] = []
-
-    def run_nextpnr(arguments: list[str], work: Path) -> None:
-        asked.append(arguments[arguments.index("--router") + 1])
-        raise PlacementError("stopped here")
-
-    monkeypatch.setattr(place_module, "map_design", lambda *_, **__: modules)
-    monkeypatch.setattr(place_module, "run_nextpnr", run_nextpnr)
-    with pytest.raises(PlacementError, match="stopped here"):
-        place_and_route(EMPTY, "")
-    assert asked == [router]
 
 
 def test_a_bad_part_or_seed() -> None:

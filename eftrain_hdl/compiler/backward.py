@@ -18,7 +18,7 @@ from .memory import Tensor
 from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage, tiles
-from .sweep import Piece, Slots, Sum, slot
+from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, load_nest
 
 
@@ -154,7 +154,8 @@ class Backward(Phase):
                         yield Tiling(images, rows, group, reduce, outer), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
-        pieces = [self._piece(tile, group, *piece) for piece in spans(self.layout.output_tiles, tiling.reduce)]
+        parts = spans(self.layout.output_tiles, tiling.reduce)
+        pieces = Pieces(len(parts), lambda number: self._piece(tile, group, *parts[number]))
         return Sum(pieces, lambda bank: self._drain(tile, group, bank))
 
     def _piece(self, tile: Tile, group: tuple[int, int], first: int, end: int) -> Piece:

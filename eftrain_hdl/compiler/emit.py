@@ -9,7 +9,7 @@ one go on with the next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -73,6 +73,8 @@ _CHIP = {"stream", "station", *(f"operand_{name}" for name in "abc"), *(f"bank{k
 _COARSE = 8
 """Regions of a tensor that are told apart after the phase that used them."""
 
+_NONE = (-1,) * len(Unit)
+
 
 @dataclass
 class _Op:
@@ -81,9 +83,10 @@ class _Op:
     unit: Unit
     number: int
     """Position among the instructions of its unit."""
-    started: list[int] = field(default_factory=lambda: [-1] * len(Unit))
+    started: list[int]
     """Per unit, the last instruction that is complete when this one starts."""
-    completed: list[int] = field(default_factory=lambda: [-1] * len(Unit))
+    completed: list[int]
+    """And when this one is complete."""
 
 
 class ProgramBuilder:
@@ -106,11 +109,9 @@ class ProgramBuilder:
         """Append an instruction; ``values`` has all fields but the masks."""
         unit = FORMATS[opcode].unit
         mine = self._by_unit[unit]
-        op = _Op(opcode, dict(values), unit, len(mine))
+        started, completed = ([*mine[-1].started], [*mine[-1].completed]) if mine else ([*_NONE], [*_NONE])
+        op = _Op(opcode, dict(values), unit, len(mine), started, completed)
         needs = self._needs(unit, op.number, reads, writes)
-        if mine:
-            self._merge(op.started, mine[-1].started)
-            self._merge(op.completed, mine[-1].completed)
         vector = self._by_unit[Unit.VECTOR][-1] if unit in _STORES else None
         if vector is not None:  # data reach a store no sooner than the vector unit starts
             self._merge(op.started, vector.started)
@@ -142,8 +143,9 @@ class ProgramBuilder:
                 if who is unit or not (writing or wrote):
                     continue
                 met = [key for key in seen if key[1] > first and key[0] < end]
-                if met:
-                    needs[who] = max(needs.get(who, -1), *map(seen.__getitem__, met))
+                if not met:
+                    continue
+                needs[who] = max(needs.get(who, -1), *[seen[key] for key in met])
                 if writing:
                     for key in met:
                         if key[0] >= first and key[1] <= end:
@@ -195,7 +197,7 @@ class ProgramBuilder:
             raise AssertionError("the last phase has no end")
         if self._ops:
             del self._by_unit[Unit.STORE_0][-1].values["stamp"]
-        ops = [*self._ops, _Op(Opcode.END, {}, Unit.COMMAND, 0)]
+        ops = [*self._ops, _Op(Opcode.END, {}, Unit.COMMAND, 0, [], [])]
         return [Instruction(op.opcode, {"tag": k & 0xFFFF, **op.values}) for k, op in enumerate(ops)]
 
 

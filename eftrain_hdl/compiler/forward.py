@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eftrain_hdl.isa import Opcode, Target
@@ -17,7 +17,7 @@ from .memory import Tensor
 from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage, tiles
-from .sweep import Piece, Slots, Sum, slot
+from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
@@ -152,6 +152,7 @@ class Forward(Phase):
                         yield Tiling(images, out, group, reduce, outer), need
 
     def _sum(self, tiling: Tiling, tile: Tile, group: tuple[int, int]) -> Sum:
+        pieces: Sequence[Piece]
         if self.stage.planar:
             pieces = [Piece(
                 tile, group,
@@ -160,9 +161,8 @@ class Forward(Phase):
                 lambda stream, station, bank, first: self._compute_planar(tile, group, stream, station, bank),
             )]  # fmt: skip
         else:
-            pieces = [
-                self._piece(tiling, tile, group, *piece) for piece in spans(self.layout.input_tiles, tiling.reduce)
-            ]
+            parts = spans(self.layout.input_tiles, tiling.reduce)
+            pieces = Pieces(len(parts), lambda number: self._piece(tiling, tile, group, *parts[number]))
         return Sum(pieces, lambda bank: self._drain(tile, group, bank))
 
     def _piece(self, tiling: Tiling, tile: Tile, group: tuple[int, int], first: int, end: int) -> Piece:

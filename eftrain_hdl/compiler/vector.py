@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import VECTOR_LEVELS, VECTOR_QUANTITIES, Opcode, Target
@@ -303,7 +304,14 @@ def load_nest(
     ``phases`` gives (phases, phase of the first, address stride of a phase) of x and y; their loops' strides are then
     those of a whole turn.
     """
-    values: dict[str, int] = {"target": int(target), "base": base}
+    return {"target": int(target), "base": base, **_load_loops(tuple(levels), phases)}
+
+
+@lru_cache(maxsize=4096)
+def _load_loops(
+    levels: Sequence[tuple[int, int]], phases: tuple[tuple[int, int, int], tuple[int, int, int]]
+) -> Mapping[str, int]:
+    values: dict[str, int] = {}
     padded = [*levels, *[(1, 0)] * (4 - len(levels))]
     for axis, (count, stride) in zip("xyzw", padded, strict=True):
         if axis != "w":

@@ -150,26 +150,30 @@ class Memory:
         ports = self._ports
         reads = 0.0
         for flows in self.reads:
-            active = [flow for flow in flows if flow.active]
-            for flow in active:
-                flow.rate = min(ports.read_rate, flow.most) / len(active)
-                reads += flow.rate
+            sharing = sum(flow.active for flow in flows)
+            for flow in flows:
+                if flow.active:
+                    flow.rate = min(ports.read_rate, flow.most) / sharing
+                    reads += flow.rate
         write = self.write
         write.rate = min(ports.write_rate, write.most) if write.active else 0.0
+        active = self._active()
         changes = [inf]
         if self._limited:
             granted, write.rate = self._grant(reads, write.rate)
-            for flow in self._active():
-                if flow is not write and granted < reads:
-                    flow.rate *= granted / reads
+            if granted < reads:
+                for flow in active:
+                    if flow is not write:
+                        flow.rate *= granted / reads
             changes += [self._read_budget.change(), self._write_budget.change()]
             if self._lingers:
                 changes.append(self._written + _LINGER - self.clock.now)
-        changes += [flow.left / flow.rate for flow in self._active() if flow.rate > 0]
+        changes += [flow.left / flow.rate for flow in active if flow.rate > 0]
         self._version += 1
         version = self._version
-        if min(changes) < inf:
-            self.clock.at(self.clock.now + max(0.0, min(changes)), lambda: self._wake(version))
+        change = min(changes)
+        if change < inf:
+            self.clock.at(self.clock.now + max(0.0, change), lambda: self._wake(version))
 
     @property
     def _lingers(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
 
-from .compute import Rows, emit_compute, group_words, rows_of_group
+from .compute import Rows, emit_compute, group_words, rows_of_group, words_of_groups
 from .context import Context
 from .drains import Step
 from .emit import Level, Region
@@ -136,12 +136,11 @@ class Backward(Phase):
             for group in groups:
                 group_count = -(-layout.input_tiles // group)
                 sums = tile_count * group_count
+                all_words = words_of_groups(config, layout.input_tiles, group)
+                blocks = layout.output_tiles * all_words * self.kernel_h * self.kernel_w
                 for reduce in reduces:
                     pieces = -(-layout.output_tiles // reduce)
                     stream = self._stream_size(images, rows, reduce)
-                    blocks = (
-                        layout.output_tiles * group_words(config, layout.input_tiles) * self.kernel_h * self.kernel_w
-                    )
                     need = Need(
                         stream, group * reduce * self.tile_words, group_words(config, group) * pixels,
                         blocks * max(-(-pixels // classes), config.rows) * tile_count,

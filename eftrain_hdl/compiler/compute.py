@@ -15,6 +15,7 @@ from eftrain_hdl.isa import (
     steps,
     strides,
 )
+from eftrain_hdl.planner.tiling import spans
 
 from .emit import Level, ProgramBuilder, Region, nest
 
@@ -60,6 +61,12 @@ def group_words(config: Config, tiles: int) -> int:
     if config.rows < config.lanes:
         return tiles * (config.lanes // config.rows)
     return -(-tiles // (config.rows // config.lanes))
+
+
+@lru_cache(maxsize=4096)
+def words_of_groups(config: Config, tiles: int, group: int) -> int:
+    """Spans of all groups of at most ``group`` channel tiles; the last rows of a group may be few."""
+    return sum(group_words(config, end - first) for first, end in spans(tiles, group))
 
 
 def emit_compute(

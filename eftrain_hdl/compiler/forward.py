@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
 
-from .compute import congruent, emit_compute, group_words, rows_of_group
+from .compute import congruent, emit_compute, group_words, rows_of_group, words_of_groups
 from .context import Context
 from .drains import Step, pool_rows
 from .emit import Level
@@ -129,6 +129,7 @@ class Forward(Phase):
             reduces = affordable(stream_needs, config.streaming_depth)
             for group in groups:
                 words = group_words(config, group) * pixels
+                all_words = words_of_groups(config, layout.output_tiles, group)
                 group_count = -(-layout.output_tiles // group)
                 sums = tile_count * group_count
                 for reduce in reduces:
@@ -143,7 +144,7 @@ class Forward(Phase):
                     drained = layout.output_tiles * pixels * tile_count * beats
                     need = Need(
                         stream, self._station_size(group, reduce), words,
-                        blocks * max(pixels, config.rows) * tile_count * group_words(config, layout.output_tiles),
+                        blocks * max(pixels, config.rows) * tile_count * all_words,
                         stream * pieces * tile_count * beats, all_stations * beats, 0,
                         max(out_vectors * beats, drained), group * pixels * beats, tile_count, group_count, pieces,
                         sums * pieces * layout.phases if planar else sums * pieces, pieces,

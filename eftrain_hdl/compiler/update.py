@@ -10,7 +10,7 @@ from typing import Any
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, tile_shapes
 
-from .compute import congruent, emit_compute, group_words, rows_of_group
+from .compute import congruent, emit_compute, group_words, rows_of_group, words_of_groups
 from .context import Context
 from .drains import Step
 from .emit import Level
@@ -158,7 +158,7 @@ class Update(Phase):
                 for reduce in affordable({reduce: streams[reduce] for reduce in shares(chunk)}, config.streaming_depth):
                     parts = -(-chunk // reduce)
                     classes = self.stride_h * self.stride_w
-                    mac = blocks * group_words(config, layout.output_tiles)
+                    mac = blocks * words_of_groups(config, layout.output_tiles, group)
                     mac *= chunks * parts * max(reduce * words + 1, config.rows * classes)
                     # Here the sums are (group, chunk) and their pieces (tile, part): the chunks play the role of tiles.
                     need = Need(

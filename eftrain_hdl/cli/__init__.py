@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from eftrain_hdl.boards import Board
 
 __all__ = ["board_main", "main"]
+
+_GARBAGE = 50_000
+"""New objects after which Python looks for cycles of dead ones."""
 
 _COMMANDS = (train, compile, run, trace, verilog, build, export, plan, area, pnr, info)
 
@@ -64,6 +68,8 @@ def board_main(board: Board, arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Plans and netlists are made of very many objects that live on; going through them takes per cents of the time.
+    gc.set_threshold(_GARBAGE)
     try:
         return options.run(options)
     except (CliError, ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
@@ -22,8 +21,7 @@ from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, load_nest
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """Images and rows of the input."""
 
     image: int
@@ -48,8 +46,7 @@ def _residues(first: int, end: int, residue: int, stride: int, padding: int) -> 
     return turn, -(-(end + padding - residue) // stride) - turn
 
 
-@dataclass(frozen=True)
-class _Plane:
+class _Plane(NamedTuple):
     """Input positions of one residue (``h``, ``w``) modulo the stride: first turns, and how many."""
 
     h: int
@@ -81,7 +78,7 @@ class Backward(Phase):
         self.tile_words = self.kernel_h * self.kernel_w * self.layout.input_lanes
 
     def _shape(self) -> tuple[Any, ...]:
-        return self.stage.shape, self.before and self.before.shape
+        return *self.stage.product, self.before and self.before.drain
 
     def _work(self, tiling: Tiling) -> Work:
         config = self.config

@@ -8,9 +8,10 @@ one go on with the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,8 +45,7 @@ class TooManyLevels(Exception):
     """A nest or a transfer has more levels than an instruction."""
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """Addresses ``start`` to ``stop - 1`` of a memory or a tensor called ``space``."""
 
     space: str
@@ -104,7 +104,7 @@ class ProgramBuilder:
         """Where each phase ends."""
 
     def emit(
-        self, opcode: Opcode, values: Mapping[str, int], reads: Iterable[Region] = (), writes: Iterable[Region] = ()
+        self, opcode: Opcode, values: Mapping[str, int], reads: Sequence[Region] = (), writes: Sequence[Region] = ()
     ) -> None:
         """Append an instruction; ``values`` has all fields but the masks."""
         unit = FORMATS[opcode].unit
@@ -134,25 +134,25 @@ class ProgramBuilder:
     def _merge(into: list[int], other: Sequence[int]) -> None:
         into[:] = map(max, into, other)
 
-    def _needs(self, unit: Unit, number: int, reads: Iterable[Region], writes: Iterable[Region]) -> dict[Unit, int]:
+    def _needs(self, unit: Unit, number: int, reads: Sequence[Region], writes: Sequence[Region]) -> dict[Unit, int]:
+        """The last instruction of each other unit that has to be complete first; notes what this one accesses."""
         needs: dict[Unit, int] = {}
-        todo = [(region, False) for region in reads] + [(region, True) for region in writes]
-        for region, writing in todo:
-            first, end = region.start, region.stop
-            for (who, wrote), seen in self._accesses.get(region.space, {}).items():
-                if who is unit or not (writing or wrote):
-                    continue
-                met = [key for key in seen if key[1] > first and key[0] < end]
-                if not met:
-                    continue
-                needs[who] = max(needs.get(who, -1), *[seen[key] for key in met])
-                if writing:
-                    for key in met:
-                        if key[0] >= first and key[1] <= end:
-                            del seen[key]
-        for region, writing in todo:
-            seen = self._accesses.setdefault(region.space, {}).setdefault((unit, writing), {})
-            seen[region.start, region.stop] = number
+        for regions, writing in ((reads, False), (writes, True)):
+            for space, first, end in regions:
+                for (who, wrote), seen in self._accesses.get(space, {}).items():
+                    if who is unit or not (writing or wrote):
+                        continue
+                    met = [key for key in seen if key[1] > first and key[0] < end]
+                    if not met:
+                        continue
+                    needs[who] = max(needs.get(who, -1), *[seen[key] for key in met])
+                    if writing:
+                        for key in met:
+                            if key[0] >= first and key[1] <= end:
+                                del seen[key]
+        for regions, writing in ((reads, False), (writes, True)):
+            for space, first, end in regions:
+                self._accesses.setdefault(space, {}).setdefault((unit, writing), {})[first, end] = number
         return needs
 
     def _semaphore(self, producer: Unit, consumer: Unit) -> int:

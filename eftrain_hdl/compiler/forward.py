@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
@@ -21,8 +21,7 @@ from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """Part of the result: images, rows of the stage's output, and the rows of the result that they come from."""
 
     image: int
@@ -56,6 +55,9 @@ class Forward(Phase):
         self.source, self.weights, self.output, self.index = source, weights, output, index
         self.columns = stage.result_map[2]
         self.tile_words = self.kernel_h * self.layout.tap_columns * self.layout.input_lanes
+
+    def _shape(self) -> tuple[Any, ...]:
+        return *self.stage.product, self.stage.drain
 
     def _work(self, tiling: Tiling) -> Work:
         config = self.config

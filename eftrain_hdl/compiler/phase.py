@@ -87,9 +87,9 @@ class Phase(ABC):
             raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
         self._emit(tilings[key])
 
+    @abstractmethod
     def _shape(self) -> tuple[Any, ...]:
         """Equal for phases that are equal work."""
-        return (self.stage.shape,)
 
     def cycles(self, tiling: Tiling) -> float | None:
         """What the timing model says of a tiling; None if it cannot be emitted."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, Node, ReLU, Sequential, Shape
@@ -57,9 +58,17 @@ class Stage:
     planar: bool = False
 
     @property
-    def shape(self) -> str:
-        """All but the layers: stages of equal shape are equal work."""
-        return repr({field.name: getattr(self, field.name) for field in fields(self) if field.name != "nodes"})
+    def product(self) -> tuple[Any, ...]:
+        """What the array computes: stages that are equal in it ask for the same work of it."""
+        return (
+            self.input_map, self.result_map, self.weights, self.input_tiles, self.input_rows, self.input_columns,
+            self.kernel, self.stride, self.padding, self.planar,
+        )  # fmt: skip
+
+    @property
+    def drain(self) -> tuple[Any, ...]:
+        """What becomes of the result: stages that are equal in it treat results and their gradients alike."""
+        return self.result_map, self.output_map, self.relu, self.pool, self.gated, self.masked
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .drains import Step
 from .emit import Region
@@ -13,8 +14,7 @@ _MOST_SLOTS, _ENOUGH_SLOTS = 64, 16
 """Slots of a buffer that may keep all that a sum needs for the next one, and of one that cannot."""
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One step of a reduction: what has to be in the streaming and the stationary buffer, and the sum over it.
 
     ``stream`` and ``station`` name the data; ``load_stream`` and ``load_station`` load them at a vector address;

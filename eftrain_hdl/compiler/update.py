@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, tile_shapes
@@ -23,8 +22,7 @@ from .sweep import Piece, Pieces, Slots, Sum, slot
 from .vector import Accumulated, Box, Transfer, load_nest
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """Images and rows of the result."""
 
     image: int
@@ -41,8 +39,7 @@ class Tile:
         return self.row_end - self.row
 
 
-@dataclass(frozen=True)
-class _Pitches:
+class _Pitches(NamedTuple):
     """Addresses in the streaming buffer: vectors, or elements if planar."""
 
     row: int
@@ -71,7 +68,7 @@ class Update(Phase):
         self.tile_words = self.kernel_h * self.layout.tap_columns * self.layout.input_lanes
 
     def _shape(self) -> tuple[Any, ...]:
-        return self.stage.shape, self.parameters.velocity is None
+        return *self.stage.product, self.parameters.velocity is None
 
     def _work(self, tiling: Tiling) -> Work:
         config, layout = self.config, self.layout
@@ -339,8 +336,7 @@ class Update(Phase):
         return store_gradient(self.context, box, self.parameters, done, what)
 
 
-@dataclass(frozen=True)
-class _Taps:
+class _Taps(NamedTuple):
     """Taps of residue (``h``, ``w``): address and word of the first, and the loops."""
 
     h: int

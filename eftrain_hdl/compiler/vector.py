@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import VECTOR_LEVELS, VECTOR_QUANTITIES, Opcode, Target
@@ -32,8 +33,7 @@ def plus(*gains: Mapping[str, int]) -> dict[str, int]:
     return out
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """Part of a map: images, channel tiles and rows, each from the first to before the last; all columns."""
 
     image: int
@@ -59,7 +59,7 @@ class Box:
         """Cut in the middle along ``axis``."""
         first, end = getattr(self, axis), getattr(self, f"{axis}_end")
         middle = (first + end + 1) // 2
-        return replace(self, **{f"{axis}_end": middle}), replace(self, **{axis: middle})
+        return self._replace(**{f"{axis}_end": middle}), self._replace(**{axis: middle})
 
 
 class TooLarge(Exception):
@@ -85,8 +85,7 @@ def split_box(box: Box, attempt: Callable[[Box], object], what: str) -> Iterator
     raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """Beats of a tensor: loops (count, bytes), innermost first, from a byte offset."""
 
     tensor: Tensor
@@ -109,8 +108,7 @@ class Transfer:
         return transfer(config, self.tensor.address + self.offset, self.levels)
 
 
-@dataclass(frozen=True)
-class Operand:
+class Operand(NamedTuple):
     """What fills an operand memory: ``lead`` beats are kept free before it, ``trail`` behind it.
 
     ``constant`` data do not change within a phase, and need not be loaded again while they are there.
@@ -123,8 +121,7 @@ class Operand:
     constant: bool = False
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Where output 0 or 1 goes."""
 
     number: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from eftrain_hdl.config import Config
 
@@ -59,8 +59,7 @@ class Tiling:
     chunk: int = 0
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """What a tiling asks for, in vectors and words, and its work in cycles; per phase where nothing else is said.
 
     Attributes

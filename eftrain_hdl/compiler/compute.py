@@ -124,15 +124,13 @@ def _chained(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
         return True
     last = before.get("acc_base", 0) + sum((count - 1) * step for count, step in _levels(before, "b"))
     first = after.get("acc_base", 0)
-    orders, ranges = [], []
-    for values, origin in ((before, last), (after, first)):
-        order = _levels(values, "s")
-        extra = [values["ones_acc"]] if values.get("ones") else []
-        steps_up, steps_down = ([(count - 1) * step for count, step in order if sign * step > 0] for sign in (1, -1))
-        ranges.append((origin + min(sum(steps_down), *extra, 0), origin + max(sum(steps_up), *extra, 0)))
-        orders.append((order, extra))
+    orders = [(_levels(values, "s"), [values["ones_acc"]] if values.get("ones") else []) for values in (before, after)]
     if first == last and orders[0] == orders[1]:
         return True
+    ranges = []
+    for (order, extra), origin in zip(orders, (last, first), strict=True):
+        steps_up, steps_down = ([(count - 1) * step for count, step in order if sign * step > 0] for sign in (1, -1))
+        ranges.append((origin + min(sum(steps_down), *extra, 0), origin + max(sum(steps_up), *extra, 0)))
     (low, high), (other_low, other_high) = ranges
     return high < other_low or other_high < low
 

@@ -8,6 +8,7 @@ one go on with the next.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,7 +99,8 @@ class ProgramBuilder:
         """(index of the layer, phase) that ends at each stamp, and at END."""
         self._by_unit: dict[Unit, list[_Op]] = {unit: [] for unit in Unit}
         self._spare: dict[tuple[Unit, Unit], int] = {}
-        self._accesses: dict[str, dict[tuple[Unit, bool], dict[tuple[int, int], int]]] = {}
+        self._accesses: defaultdict[str, defaultdict[tuple[Unit, bool], dict[tuple[int, int], int]]]
+        self._accesses = defaultdict(lambda: defaultdict(dict))
         self._phase_start = 0
         self.ends: list[Marks] = []
         """Where each phase ends."""
@@ -113,8 +115,9 @@ class ProgramBuilder:
         op = _Op(opcode, dict(values), unit, len(mine), started, completed)
         needs = self._needs(unit, op.number, reads, writes)
         vector = self._by_unit[Unit.VECTOR][-1] if unit in _STORES else None
-        if vector is not None:  # data reach a store no sooner than the vector unit starts
+        if vector is not None:  # data reach a store no sooner than the vector unit starts, nor the last before it ends
             self._merge(op.started, vector.started)
+            self._merge(op.completed, vector.completed)
         for producer, number in sorted(needs.items(), key=lambda item: -item[1]):
             if number <= op.started[producer]:
                 continue
@@ -123,9 +126,7 @@ class ProgramBuilder:
             source.values["post"] = source.values.get("post", 0) | bit
             op.values["wait"] = op.values.get("wait", 0) | bit
             self._merge(op.started, source.completed)
-        self._merge(op.completed, op.started)
-        if vector is not None:
-            self._merge(op.completed, vector.completed)
+            self._merge(op.completed, source.completed)
         op.completed[unit] = op.number
         mine.append(op)
         self._ops.append(op)
@@ -139,7 +140,7 @@ class ProgramBuilder:
         needs: dict[Unit, int] = {}
         for regions, writing in ((reads, False), (writes, True)):
             for space, first, end in regions:
-                for (who, wrote), seen in self._accesses.get(space, {}).items():
+                for (who, wrote), seen in self._accesses[space].items():
                     if who is unit or not (writing or wrote):
                         continue
                     met = [key for key in seen if key[1] > first and key[0] < end]
@@ -152,7 +153,7 @@ class ProgramBuilder:
                                 del seen[key]
         for regions, writing in ((reads, False), (writes, True)):
             for space, first, end in regions:
-                self._accesses.setdefault(space, {}).setdefault((unit, writing), {})[first, end] = number
+                self._accesses[space][unit, writing][first, end] = number
         return needs
 
     def _semaphore(self, producer: Unit, consumer: Unit) -> int:

@@ -139,8 +139,9 @@ class Memory:
                 moved = passed * flow.rate
                 flow.left -= moved
                 flow.queued -= moved
-            for budget in (self._read_budget, self._write_budget):
-                budget.beats = min(budget.most, max(0.0, budget.beats + passed * budget.gain))
+            if self._limited:
+                for budget in (self._read_budget, self._write_budget):
+                    budget.beats = min(budget.most, max(0.0, budget.beats + passed * budget.gain))
             if self.write.active:
                 self._written = self.clock.now
         self._then = self.clock.now
@@ -150,11 +151,10 @@ class Memory:
         ports = self._ports
         reads = 0.0
         for flows in self.reads:
-            sharing = sum(flow.active for flow in flows)
-            for flow in flows:
-                if flow.active:
-                    flow.rate = min(ports.read_rate, flow.most) / sharing
-                    reads += flow.rate
+            reading = [flow for flow in flows if flow.active]
+            for flow in reading:
+                flow.rate = min(ports.read_rate, flow.most) / len(reading)
+                reads += flow.rate
         write = self.write
         write.rate = min(ports.write_rate, write.most) if write.active else 0.0
         active = self._active()

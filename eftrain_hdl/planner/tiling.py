@@ -239,8 +239,19 @@ def choose(
     it judges those that the estimate likes best; in a ``brief`` search only the first two, and nothing is halved.
     Raises TilingError if none fits.
     """
+    candidates = list(candidates)
     estimates, bound = _ranked(config, candidates)
-    looking = _Search([tiling for _, tiling in estimates], timing, bound)
+    alike = {tiling for tiling, need in candidates if 1 in (need.tiles, need.groups)}
+    judged: dict[Tiling, float | None] = {}
+
+    def judge(tiling: Tiling) -> float | None:
+        # Of loops over one tile or one group, either may be the outer one: that is the same work.
+        work = replace(tiling, tiles_outer=True) if tiling in alike else tiling
+        if work not in judged:
+            judged[work] = timing(tiling)
+        return judged[work]
+
+    looking = _Search([tiling for _, tiling in estimates], judge, bound)
     return looking.first(BRIEFLY) if brief else looking.run(halvings)
 
 

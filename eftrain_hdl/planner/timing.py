@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
 from eftrain_hdl.planner.flows import Memory
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
@@ -40,6 +40,8 @@ _STORE_BUFFER = 1024
 _VECTOR_START, _VECTOR_END = 10, 28
 _BURST_CYCLES = 2
 
+_SHAPES = {opcode: (layout.unit, layout.words) for opcode, layout in FORMATS.items()}
+"""Unit and words of each instruction."""
 _TRANSFERS = frozenset({Opcode.LOAD_X, Opcode.LOAD_A, Opcode.STORE_0, Opcode.STORE_1})
 _BLOCK_COUNTS = tuple(f"b{k}_count" for k in range(4))
 _STREAM_COUNTS = tuple(f"s{k}_count" for k in range(4))
@@ -75,6 +77,7 @@ class _Model:
     def __init__(self, program: Sequence[Instruction], config: Config, ports: PortTiming) -> None:
         self.program, self.config, self.ports = program, config, ports
         self.latency, self.recurrence = array_latency(config)
+        self._shapes = [_SHAPES[instruction.opcode] for instruction in program]
         self.now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
@@ -120,8 +123,8 @@ class _Model:
         self._blocked = False
         if self._next == len(self.program):
             return
-        instruction = self.program[self._next]
-        if instruction.opcode in (Opcode.BARRIER, Opcode.END):
+        unit, words = self._shapes[self._next]
+        if unit is Unit.COMMAND:
             if self._open:
                 self._blocked = True
                 return
@@ -130,16 +133,15 @@ class _Model:
             self._next += 1
             self.at(end, self._dispatch)
             return
-        unit = instruction.format.unit
-        if len(self._queued[unit]) > _QUEUE:
+        queue = self._queued[unit]
+        if len(queue) > _QUEUE:
             self._blocked = True
             return
-        words = instruction.format.words
-        self._queued[unit].append(self._next)
+        queue.append(self._next)
         self._open += 1
         self._next += 1
         self._fetched += words / self.config.vector_lanes
-        if len(self._queued[unit]) == 1:
+        if len(queue) == 1:
             self._ready[unit] = max(self.now + words + _ASSEMBLE, self._ready[unit])
             self.at(self._ready[unit], lambda: self._ask(unit))
         self.at(self.now + words + _DISPATCH, self._dispatch)
@@ -166,7 +168,7 @@ class _Model:
         queue = self._queued[unit]
         queue.popleft()
         if queue:
-            self._ready[unit] = self.now + self.program[queue[0]].format.words + _ASSEMBLE
+            self._ready[unit] = self.now + self._shapes[queue[0]][1] + _ASSEMBLE
             self.at(self._ready[unit], lambda: self._ask(unit))
         else:
             self._ready[unit] = self.now + _ASSEMBLE
@@ -179,9 +181,10 @@ class _Model:
 
     def _posted(self, number: int, started: float) -> None:
         instruction = self.program[number]
-        if instruction.opcode is Opcode.STORE_0 and instruction["stamp"]:
+        unit = self._shapes[number][0]
+        if unit is Unit.STORE_0 and instruction["stamp"]:
             self._stamp(self.now)
-        self.timeline.spans.append((instruction.format.unit, number, started, self.now))
+        self.timeline.spans.append((unit, number, started, self.now))
         self._open -= 1
         mask = instruction["post"]
         if mask:
@@ -199,8 +202,7 @@ class _Model:
     # Units.
 
     def _load(self, number: int) -> None:
-        instruction = self.program[number]
-        unit = instruction.format.unit
+        instruction, unit = self.program[number], self._shapes[number][0]
         flow = self._flows[unit]
         if len(flow.waiting) >= _LOADS:
             flow.blocked = lambda: self._load(number)
@@ -275,7 +277,7 @@ class _Model:
             self._vector_begin()
 
     def _store(self, number: int) -> None:
-        unit = self.program[number].format.unit
+        unit = self._shapes[number][0]
         self._stores[unit].append(number)
         self._accepted(unit)
         self._match(unit)

@@ -13,9 +13,10 @@ from eftrain_hdl.compiler import phase as phase_module
 from eftrain_hdl.compiler.compute import group_words, rows_of_group, words_of_groups
 from eftrain_hdl.compiler.context import Context
 from eftrain_hdl.compiler.errors import CompileError
+from eftrain_hdl.compiler.phase import Phase
 from eftrain_hdl.compiler.sample import Detail
 from eftrain_hdl.compiler.step import Step
-from eftrain_hdl.graph import Conv2d, Flatten, Linear, ReLU, Sequential
+from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from eftrain_hdl.isa import Opcode
 from eftrain_hdl.planner.tiling import Need, Tiling, choose, spans
 from eftrain_hdl.planner.timing import array_latency, demand
@@ -76,3 +77,44 @@ def test_cycles_of_the_array(monkeypatch: pytest.MonkeyPatch, rows: int, lanes: 
         pass
     assert len([group for label, group in compared if label == "FP"]) > 3
     assert len([group for label, group in compared if label == "BP"]) > 3
+
+
+def test_loops_over_a_single_group_are_judged_once() -> None:
+    config = Config(rows=4, lanes=4)
+    need = Need(1, 1, 1, 100, 10, 10, 0, 10, 10, tiles=4, groups=1, pieces=1, instructions=4, station_pieces=1)
+    several = [Tiling(1, rows, 1, 1, outer) for rows in (1, 2) for outer in (True, False)]
+    judged: list[Tiling] = []
+
+    def timing(tiling: Tiling) -> float:
+        judged.append(tiling)
+        return 1000.0 - tiling.rows
+
+    assert choose(config, [(tiling, need) for tiling in several], timing, ()).rows == 2
+    assert [tiling.rows for tiling in judged] == [1, 2]
+    judged.clear()
+    choose(config, [(tiling, need._replace(groups=2)) for tiling in several], timing, ())
+    assert [tiling.rows for tiling in judged] == [1, 1, 2, 2]
+
+
+def test_phases_that_share_tiles_would_choose_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Sequential(
+        Conv2d(5, 8, 3, padding=1), ReLU(), *(Conv2d(8, 8, 3, padding=1), ReLU()) * 3, MaxPool2d(2),
+        *(Conv2d(8, 8, 3, padding=1), ReLU()) * 2, Flatten(), Linear(8 * 36, 10), input_shape=(5, 12, 12),
+    )  # fmt: skip
+    shared: list[str] = []
+    emit = Phase.emit
+
+    def checked(phase: Phase) -> None:
+        known = phase.context.tilings.get((phase.label, *phase._shape()))
+        if known is not None:
+            shared.append(phase.label)
+            assert choose(phase.config, phase._candidates(), phase.cycles, phase.halvings) == known
+        emit(phase)
+
+    monkeypatch.setattr(Phase, "emit", checked)
+    step = Step(model, Config(rows=4, lanes=4), 3, SGD(lr=0.1), Detail.SAMPLED)
+    for _ in (*step.forward(), *step.backward()):
+        pass
+    # Of 8-to-8 convolutions three on the large map and two on the small; pooling behind one, or before one, counts
+    # where the phase executes it.
+    assert sorted(shared) == ["BP", "BP", "FP", "FP", "WU", "WU", "WU"]

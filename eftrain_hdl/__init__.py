@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .runtime.emulator import EmulatorDevice as EmulatorDevice
     from .runtime.errors import ConfigurationMismatch as ConfigurationMismatch
     from .runtime.errors import DeviceError as DeviceError
+    from .runtime.errors import DeviceNotReady as DeviceNotReady
     from .runtime.errors import DeviceTimeout as DeviceTimeout
     from .runtime.sim import SimDevice as SimDevice
     from .runtime.trainer import StepResult as StepResult
@@ -60,7 +61,7 @@ _MODULES = {
     "runtime.board": ("PynqDevice", "UioDevice"),
     "runtime.device": ("Device", "RunResult"),
     "runtime.emulator": ("EmulatorDevice",),
-    "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceTimeout"),
+    "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"),
     "runtime.sim": ("SimDevice",),
     "runtime.trainer": ("StepResult", "Trainer", "TrainerError"),
     "zoo": ("models",),

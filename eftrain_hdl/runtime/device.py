@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eftrain_hdl.config import Config
+from eftrain_hdl.runtime.errors import DeviceError, DeviceNotReady
 
 __all__ = ["Device", "RunResult"]
 
@@ -53,11 +56,27 @@ class Device(ABC):
     config: Config
     window_base: int
     window_limit: int
+    _unfinished: DeviceError | str | None = None
+    """What was left half way; `run` refuses until a reset has ended."""
+    _owner: weakref.ref[object] | None = None
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of memory."""
         return self.window_limit - self.window_base
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a run or a reset of this device was left by an exception: `run` refuses until `reset`."""
+        return self._unfinished is not None
+
+    def claim(self, owner: object) -> None:
+        """Remember whose state is in memory from now on; nothing is kept alive by it."""
+        self._owner = weakref.ref(owner)
+
+    def is_claimed_by(self, owner: object) -> bool:
+        """Whether ``owner`` was the latest to `claim` the memory."""
+        return self._owner is not None and self._owner() is owner
 
     @abstractmethod
     def write(self, address: int, array: np.ndarray) -> None:
@@ -76,21 +95,54 @@ class Device(ABC):
     def set_scalars(self, learning_rate: float, weight_decay: float, momentum: float) -> None:
         """Set the registers that VECTOR instructions use, each rounded to FP32; zero at first."""
 
-    @abstractmethod
     def run(self, program_address: int, program_bytes: int) -> RunResult:
         """Run a program to its END.
 
+        Whatever leaves this method by an exception, be it an error of the machine, of the bus or Ctrl-C, may leave a
+        program behind that still runs: from then on `needs_reset` is true, and nothing runs until `reset`.
+
         Raises
         ------
+        DeviceNotReady
+            If a run or a reset before was left half way, or the machine is busy; nothing is started.
         DeviceError
-            If the machine stops with an error, or has stopped before and was not reset.
+            If the machine stops with an error.
         DeviceTimeout
             If the program does not end within `timeout`; `reset` stops it.
         """
+        address, nbytes = operator.index(program_address), operator.index(program_bytes)
+        self.check_ready()
+        # Set before, cleared behind: an exception at any place in between, even inside of a handler, leaves it set.
+        self._unfinished = "a program was left before its end"
+        try:
+            result = self._run(address, nbytes)
+        except DeviceError as error:
+            self._unfinished = error
+            raise
+        self._unfinished = None
+        return result
 
     @abstractmethod
+    def _run(self, program_address: int, program_bytes: int) -> RunResult:
+        """Run a program on a machine that is ready."""
+
+    def check_ready(self) -> None:
+        """Raise `DeviceNotReady` unless a program can be started."""
+        if self._unfinished is not None:
+            raise DeviceNotReady(self._unfinished)
+
     def reset(self) -> None:
-        """Make the device fit to run after an error. Memory, scalars and floating-point flags stay."""
+        """Make the device fit to run after an error. Memory, scalars and floating-point flags stay.
+
+        DeviceTimeout if the machine does not come to rest. A reset that is left half way has to be done again.
+        """
+        self._unfinished = "a reset was left before its end"
+        self._reset()
+        self._unfinished = None
+
+    @abstractmethod
+    def _reset(self) -> None:
+        """Stop the machine and set it up anew."""
 
     @abstractmethod
     def flags(self) -> dict[str, bool]:

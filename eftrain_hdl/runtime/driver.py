@@ -10,7 +10,7 @@ import numpy as np
 from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, REGISTER_MAP_VERSION, ErrorCode, Unit
 from eftrain_hdl.runtime.describe import describe
 from eftrain_hdl.runtime.device import Device, RunResult
-from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceTimeout
+from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceNotReady, DeviceTimeout
 
 __all__ = ["RegisterDevice"]
 
@@ -27,7 +27,6 @@ class RegisterDevice(Device):
     """
 
     _scalars = (0.0, 0.0, 0.0)
-    _abandoned = False
 
     @abstractmethod
     def read32(self, offset: int) -> int:
@@ -125,24 +124,31 @@ class RegisterDevice(Device):
         for name, value in zip(("LEARNING_RATE", "WEIGHT_DECAY", "MOMENTUM"), self._scalars, strict=True):
             self.write_register(name, int(np.float32(value).view(np.uint32)))
 
-    def run(self, program_address: int, program_bytes: int) -> RunResult:
-        self._raise_error("the device needs a reset")
-        if self._abandoned:
-            raise DeviceTimeout(self.timeout, program_address, "another program was given up: the device needs a reset")
+    def check_ready(self) -> None:
+        super().check_ready()
+        status, fields = self.read_register("STATUS"), REGISTER_MAP["STATUS"]
+        if fields.field("error").get(status):
+            raise DeviceNotReady(self._error())
+        for name, what in (("busy", "the machine is busy with a program"), ("resetting", "the machine is in a reset")):
+            if fields.field(name).get(status):
+                # The machine ignores a start while it is busy, and the end of the other program would count as ours.
+                raise DeviceNotReady(f"{what} that this device did not start")
+
+    def _run(self, program_address: int, program_bytes: int) -> RunResult:
         self.write_register("PROGRAM_ADDRESS", program_address)
         self.write_register("PROGRAM_BYTES", program_bytes)
         self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(start=1, interrupt_enable=1))
         self.wait()
         self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
-        self._raise_error("", program_address, program_bytes)
+        if self.read_field("STATUS", "error"):
+            raise self._error(program_address, program_bytes)
         self.write_register("STATUS", REGISTER_MAP["STATUS"].pack(done=1))
         counters = self._counters()
         return RunResult(counters["CYCLES"], counters, self._timestamps())
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         self.write_register("CONTROL", REGISTER_MAP["CONTROL"].pack(soft_reset=1, interrupt_enable=1))
         self.settle()
-        self._abandoned = False
         burst_bytes, watchdog = self._setup
         self.open(burst_bytes=burst_bytes, watchdog=watchdog)
         self.write_register("INTERRUPT_STATUS", REGISTER_MAP["INTERRUPT_STATUS"].pack(done=1, error=1))
@@ -151,7 +157,6 @@ class RegisterDevice(Device):
 
     def give_up(self) -> NoReturn:
         """Raise `DeviceTimeout` with what can be seen of a machine that goes on for too long."""
-        self._abandoned = True
         before, after = self._counters(), self._counters()
         units = [unit.name for unit in Unit if unit is not Unit.COMMAND]
         busy = [name for name in units if after[f"{name}_BUSY"] > before[f"{name}_BUSY"]]
@@ -164,16 +169,16 @@ class RegisterDevice(Device):
     def _counters(self) -> dict[str, int]:
         return {name: self.read_register(name) for name in _COUNTERS}
 
-    def _raise_error(self, detail: str, program_address: int = 0, program_bytes: int = 0) -> None:
-        if not self.read_field("STATUS", "error"):
-            return
+    def _error(self, program_address: int = 0, program_bytes: int = 0) -> DeviceError:
+        """What the registers say of a machine that has stopped with an error."""
         code, address = ErrorCode(self.read_field("ERROR_CODE", "code")), self.read_register("ERROR_ADDRESS")
+        detail = ""
         if code is ErrorCode.WATCHDOG:
             busy = [unit.name for unit in Unit if address >> unit & 1]
-            detail = f"no progress; {' and '.join(busy) if busy else 'no unit'} busy" + (detail and f"; {detail}")
+            detail = f"no progress; {' and '.join(busy) if busy else 'no unit'} busy"
         unit, instruction = Unit(self.read_field("ERROR_CODE", "unit")), self.read_register("ERROR_INSTRUCTION")
         command = self._command(program_address, program_bytes, instruction)
-        raise DeviceError(code, unit, address, instruction, detail, command=command, counters=self._counters())
+        return DeviceError(code, unit, address, instruction, detail, command=command, counters=self._counters())
 
     def _command(self, address: int, nbytes: int, index: int) -> str:
         """The instruction of a program in words; empty if the program is not known or has no such instruction."""

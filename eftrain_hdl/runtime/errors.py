@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from eftrain_hdl.registers import ErrorCode, Unit
 
-__all__ = ["ConfigurationMismatch", "DeviceError", "DeviceTimeout"]
+__all__ = ["ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"]
 
 
 class ConfigurationMismatch(RuntimeError):
@@ -73,3 +73,21 @@ class DeviceTimeout(DeviceError):
 
     def _text(self) -> str:
         return f"no end within {self.seconds:g} s, program at {self.address:#x}: {self.detail}"
+
+
+class DeviceNotReady(DeviceError):
+    """The device starts nothing: a run or a reset was left half way, or the machine is busy. ``reset()`` helps.
+
+    Code, unit, address and instruction are those of the error that came before, if it was one of the machine; or else
+    NONE, COMMAND, 0 and 0.
+    """
+
+    def __init__(self, cause: DeviceError | str) -> None:
+        code, unit, address, instruction, what = ErrorCode.NONE, Unit.COMMAND, 0, 0, str(cause)
+        if isinstance(cause, DeviceError) and cause.code is not ErrorCode.NONE:
+            code, unit, address, instruction = cause.code, cause.unit, cause.address, cause.instruction
+            what = cause.detail
+        super().__init__(code, unit, address, instruction, "the device needs a reset" + (what and f" after: {what}"))
+
+    def _text(self) -> str:
+        return self.detail if self.code is ErrorCode.NONE else super()._text()

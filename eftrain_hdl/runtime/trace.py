@@ -47,11 +47,13 @@ class TracedSimDevice(SimDevice):
         self.recordings: list[Recording] = []
         super().__init__(*arguments, **settings)
 
-    def run(self, program_address: int, program_bytes: int) -> RunResult:
+    def _run(self, program_address: int, program_bytes: int) -> RunResult:
         assert isinstance(self.model, RecordingModel)
         self.model.start_recording()
-        result = super().run(program_address, program_bytes)
-        lanes = running_lanes(self.model.stop_recording())
+        try:
+            result = super()._run(program_address, program_bytes)
+        finally:
+            lanes = running_lanes(self.model.stop_recording())
         self.recordings.append(Recording(program_address, lanes, result))
         return result
 

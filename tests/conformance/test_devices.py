@@ -24,7 +24,7 @@ from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.driver import RegisterDevice
 from eftrain_hdl.runtime.emulator import EmulatorDevice
-from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceTimeout
+from eftrain_hdl.runtime.errors import ConfigurationMismatch, DeviceError, DeviceNotReady, DeviceTimeout
 from eftrain_hdl.runtime.sim import SimDevice
 from eftrain_hdl.runtime.trainer import Trainer, TrainerError
 from eftrain_hdl.runtime.verilator import VerilatedModel
@@ -295,3 +295,92 @@ def test_a_program_that_takes_too_long_is_given_up(rig: Rig, tmp_path: Path) -> 
     assert re.match(r"no end within 0(\.1)? s, program at 0x[0-9a-f]+: ", str(error))
     if rig.model is not None:
         assert error.counters["CYCLES"] > 0
+
+
+class Stray(Exception):
+    """An exception that nobody expects."""
+
+
+def at_work(rig: Rig, error: BaseException) -> tuple[str, Callable[..., None]]:
+    """What to replace of a device so that ``error`` comes while a program runs: on hardware it runs on."""
+    if isinstance(rig.device, RegisterDevice):
+        model = rig.model
+        assert model is not None
+
+        def wait() -> None:
+            assert not model.run(700)
+            raise error
+
+        return "wait", wait
+    plain, left = rig.device._execute, iter(range(20))  # type: ignore[attr-defined]
+
+    def execute(*arguments: Any) -> None:
+        if next(left, None) is None:
+            raise error
+        plain(*arguments)
+
+    return "_execute", execute
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Stray()], ids=["interrupt", "stray"])
+def test_a_program_that_is_left_by_an_exception_has_to_be_stopped(
+    rig: Rig, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, training = rig.device, trainer(rig.device)
+    program = training.plan.programs["backward_update"]
+    with monkeypatch.context() as patch:
+        patch.setattr(device, *at_work(rig, error))
+        with pytest.raises(type(error)):
+            device.run(program.address, program.nbytes)
+    for _ in range(2):
+        assert device.needs_reset
+        with pytest.raises(DeviceNotReady, match="the device needs a reset after: a program was left before its end"):
+            device.run(program.address, program.nbytes)
+    device.reset()
+    assert not device.needs_reset
+    training.restore()
+    training.step(*samples(MODEL, BATCH, 0))
+    assert_equal(training.parameters(), expected(1)[1])
+
+
+def test_a_reset_that_is_left_by_an_exception_has_to_be_done_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, training = rig.device, trainer(rig.device)
+    program = training.plan.programs["forward"]
+
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    names = ("settle", "write32") if isinstance(device, RegisterDevice) else ("_reset",)
+    for name in names:
+        with monkeypatch.context() as patch:
+            patch.setattr(device, name, stop)
+            with pytest.raises(KeyboardInterrupt):
+                device.reset()
+        with pytest.raises(DeviceNotReady, match="the device needs a reset after: a reset was left before its end"):
+            device.run(program.address, program.nbytes)
+    device.reset()
+    device.run(program.address, program.nbytes)
+
+
+def test_a_machine_that_is_busy_with_another_program_is_refused(rig: Rig) -> None:
+    device, training, model = rig.device, trainer(rig.device), rig.model
+    if not isinstance(device, RegisterDevice) or model is None:
+        pytest.skip("an emulator has no machine of its own")
+    program = training.plan.programs["forward"]
+    model.stall_memory(reads=True, writes=True)
+    device.write_register("PROGRAM_ADDRESS", program.address)
+    device.write_register("PROGRAM_BYTES", program.nbytes)
+    device.write_register("CONTROL", 1)
+    with pytest.raises(DeviceNotReady, match="the machine is busy with a program that this device did not start"):
+        device.run(program.address, program.nbytes)
+    model.stall_memory(reads=False, writes=False)
+    device.reset()
+    training.step(*samples(MODEL, BATCH, 0))
+    assert_equal(training.parameters(), expected(1)[1])
+
+
+@pytest.mark.parametrize("arguments", [("0", 4), (0.0, 4), (None, 4), (0, "4")])
+def test_addresses_that_are_no_integers_start_nothing(rig: Rig, arguments: tuple[Any, Any]) -> None:
+    with pytest.raises(TypeError):
+        rig.device.run(*arguments)
+    assert not rig.device.needs_reset

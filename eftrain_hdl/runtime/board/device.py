@@ -93,8 +93,12 @@ class BoardDevice(RegisterDevice):
             raise
 
     def close(self) -> None:
-        """Give the memory back. The accelerator is left as it is: `reset` first if it may be running."""
-        self._buffer.close()
+        """Give the memory back, after a reset if a program was left that may still write to it."""
+        try:
+            if self.needs_reset:
+                self.reset()
+        finally:
+            self._buffer.close()
 
     def read32(self, offset: int) -> int:
         return self._registers.read(offset)

@@ -60,7 +60,6 @@ class EmulatorDevice(Device):
         self.window_base = window_base
         self.window_limit = window_base + memory_bytes
         self.state = State(config, memory_bytes, window_base)
-        self._error: DeviceError | None = None
         self._semaphores = [0] * SEMAPHORES
         self._programs: OrderedDict[tuple[int, bytes], Program] = OrderedDict()
 
@@ -82,16 +81,11 @@ class EmulatorDevice(Device):
     def clear_flags(self) -> None:
         self.state.flags = Flags()
 
-    def reset(self) -> None:
-        self._error = None
+    def _reset(self) -> None:
         for queue in self.state.queues:
             queue.clear()
 
-    def run(self, program_address: int, program_bytes: int) -> RunResult:
-        if self._error is not None:
-            error = self._error
-            raise DeviceError(error.code, error.unit, error.address, error.instruction,
-                              f"the device needs a reset after: {error.detail}") from error
+    def _run(self, program_address: int, program_bytes: int) -> RunResult:
         self.state.counters.clear()
         self.state.forget_words()
         self._semaphores = [0] * SEMAPHORES
@@ -108,14 +102,12 @@ class EmulatorDevice(Device):
                 index += 1
                 if time.monotonic() > deadline:
                     detail = f"{instruction.opcode.name} was instruction {index - 1}"
-                    self._error = DeviceTimeout(self.timeout, program_address, detail, self.state.counters)
-                    raise self._error
+                    raise DeviceTimeout(self.timeout, program_address, detail, self.state.counters)
             if program.fault is not None:
                 unit = Unit.COMMAND
                 raise program.fault
         except Fault as fault:
-            self._error = DeviceError(fault.code, unit, fault.address, index, fault.detail)
-            raise self._error from None
+            raise DeviceError(fault.code, unit, fault.address, index, fault.detail) from None
         return RunResult(None, dict(self.state.counters))
 
     def _fetch(self, address: int, nbytes: int) -> Program:

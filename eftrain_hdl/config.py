@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 
-from eftrain_hdl.numerics import FP32, FloatFormat
+from eftrain_hdl.numerics import FP32, MAX_WINDOW, MIN_WINDOW, FloatFormat
 
 __all__ = ["Config", "ConfigError"]
 
@@ -76,6 +76,8 @@ class Config:
             raise ConfigError(f"lanes must be a power of two from 2 to 64, not {self.lanes}")
         if self.rows < 1 or (self.rows % self.lanes and self.lanes % self.rows):
             raise ConfigError(f"rows must be a multiple or a divisor of lanes ({self.lanes}), not {self.rows}")
+        if self.window is not None and not MIN_WINDOW <= self.window <= MAX_WINDOW:
+            raise ConfigError(f"window must be {MIN_WINDOW} to {MAX_WINDOW} bits, not {self.window}")
         if self.data_width is None:
             object.__setattr__(self, "data_width", 32 * min(4, self.rows & -self.rows, self.lanes))
         if self.data_width not in (32, 64, 128, 256):

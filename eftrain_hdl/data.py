@@ -1,6 +1,5 @@
 """Training data: one built-in set, or an .npz file; and shuffled batches."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.files import read_arrays
+
+_NAMES = ("x", "y", "x_test", "y_test")
 _TEST_FRACTION = 0.2
 _SPLIT_SEED = 0
 _MOST_CLASSES = 65536  # a label beyond is damage, and would ask for a last layer of that size
 
 
 class DataError(ValueError):
-    """Data that cannot be trained on; the message names the array and the cause."""
+    """Data that cannot be trained on; the message names the file, if there is one, the array and the cause."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ def load_data(source: str | Path) -> Dataset:
     scaled, and ``y`` (samples,), integer labels from 0. ``x_test`` and ``y_test`` are the test part if present;
     otherwise a fifth of the samples is. The split is random, the same in every run.
 
-    Raises FileNotFoundError, and DataError for a file or arrays that do not fit this.
+    Raises OSError if there is no such file, or it cannot be read, and DataError for a file or arrays that do not fit
+    this: damaged ones, and arrays of Python objects among those four.
     """
     if str(source) == "digits":
         return _digits()
@@ -87,9 +90,9 @@ def _digits() -> Dataset:
 
 
 def _from_file(path: Path) -> Dataset:
-    arrays = _read(path)
+    arrays = read_arrays(path, DataError, names=_NAMES)
     has_test = "x_test" in arrays or "y_test" in arrays
-    for name in ("x", "y", "x_test", "y_test") if has_test else ("x", "y"):
+    for name in _NAMES if has_test else _NAMES[:2]:
         if name not in arrays:
             raise DataError(f"{path}: has no array {name}")
     x = _samples(path, "x", arrays["x"])
@@ -106,14 +109,6 @@ def _from_file(path: Path) -> Dataset:
             raise DataError(f"{path}: x_test has samples of shape {x_test.shape[1:]} but x of {x.shape[1:]}")
     classes = int(max(y.max(), y_test.max())) + 1
     return Dataset(path.stem, x, y, x_test, y_test, classes)
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in ("x", "y", "x_test", "y_test") if name in archive}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
 
 
 def _samples(path: Path, name: str, x: NDArray[Any]) -> NDArray[np.float32]:

@@ -347,6 +347,21 @@ def disassemble(words: np.ndarray) -> list[Instruction]:
 
 def decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
     """Instructions from a word index up to and including END, one by one; errors as of :func:`disassemble`."""
+    for start, layout in frames(words, at):
+        values = {}
+        for field in layout.fields:
+            word, bit = layout.places[field.name]
+            value = int(words[start + word]) >> bit & ((1 << field.bits) - 1)
+            if field.signed and value >> (field.bits - 1):
+                value -= 1 << field.bits
+            values[field.name] = value
+        yield Instruction(layout.opcode, values)
+
+
+def frames(words: Sequence[int] | np.ndarray, at: int) -> Iterator[tuple[int, InstructionFormat]]:
+    """Where each instruction from a word index up to and including END begins, and its encoding; errors as of
+    :func:`disassemble`.
+    """
     while at < len(words):
         head = int(words[at])
         try:
@@ -357,14 +372,7 @@ def decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
             raise ValueError(f"word {at}: {layout.opcode.name} has {layout.words} words, not {head >> 8 & 0xFF}")
         if at + layout.words > len(words):
             break
-        values = {}
-        for field in layout.fields:
-            word, bit = layout.places[field.name]
-            value = int(words[at + word]) >> bit & ((1 << field.bits) - 1)
-            if field.signed and value >> (field.bits - 1):
-                value -= 1 << field.bits
-            values[field.name] = value
-        yield Instruction(layout.opcode, values)
+        yield at, layout
         if layout.opcode is Opcode.END:
             return
         at += layout.words

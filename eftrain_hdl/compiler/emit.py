@@ -26,6 +26,7 @@ from eftrain_hdl.isa import (
     Semaphore,
     Unit,
     assemble,
+    frames,
     steps,
 )
 
@@ -222,16 +223,13 @@ def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:
 
 
 def move_program(words: np.ndarray, shift: int) -> np.ndarray:
-    """The program with every DRAM address ``shift`` bytes further on."""
+    """The program with every DRAM address ``shift`` bytes further on. ValueError if it cannot be decoded."""
     out = words.copy()
-    at = 0
-    while (opcode := Opcode(int(words[at]) & 0xFF)) is not Opcode.END:
-        layout = FORMATS[opcode]
+    for at, layout in frames(words, 0):
         if "address_low" in layout.places:
             low, high = (at + layout.places[name][0] for name in ("address_low", "address_high"))
             address = (int(words[low]) | int(words[high]) << 32) + shift
             out[low], out[high] = address & 0xFFFF_FFFF, address >> 32
-        at += layout.words
     return out
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 
 from eftrain_hdl.compiler import Plan, PlanFileError, compile_model, load_plan, save_plan
 from eftrain_hdl.config import Config
+from eftrain_hdl.files import read_arrays, write_arrays
 from eftrain_hdl.graph import SGD, Conv2d, CrossEntropyLoss, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from eftrain_hdl.isa import FORMATS, Opcode
 from eftrain_hdl.numerics import BF16, FloatFormat
 
 MODEL = Sequential(
@@ -69,41 +73,118 @@ def test_places_that_cannot_be_are_refused() -> None:
         plan.relocated((1 << 40) - 4096)
 
 
-def change(path: Path, **values: Any) -> None:
-    with np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    about = json.loads(arrays["plan"].tobytes()) | values
-    arrays["plan"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    np.savez(path, **arrays)
+def contents(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The JSON and the programs of a plan file."""
+    arrays = read_arrays(path)
+    return json.loads(arrays.pop("plan").tobytes()), arrays
+
+
+def forge(path: Path, about: Any, programs: dict[str, Any]) -> None:
+    """A plan file with a right checksum whatever it says."""
+    write_arrays(path, {"plan": np.frombuffer(json.dumps(about).encode(), np.uint8), **programs})
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "plan.npz"
+    save_plan(compiled(), path)
+    return path
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 99}, "version 99 of the format, not 1: compile anew"),
+        ({"version": 1}, "has version 1 of the format, not 2: compile anew"),
         ({"instruction_set": "0"}, "another encoding of the instructions: compile anew"),
-        ({"layers": [{"kind": "Softmax"}]}, "damaged: KeyError: 'Softmax'"),
-        ({"config": {"rows": 3}}, "damaged"),
+        ({"layers": [{"kind": "Softmax"}]}, r"layers\[0\]: kind is 'Softmax': expected Conv2d, "),
+        ({"layers": [{"kind": "ReLU", "slope": 1}]}, r"layers\[0\] has slope: expected $"),
+        ({"config": {"rows": 3}}, "config.operand is None: expected dict"),
+        ({"batch": 2}, r"tensors.input: the layout is not the one that the model asks for, PlanarLayout\(batch=2"),
+        ({"batch": 1 << 70}, "batch must be an integer from 1 to 4096"),
+        ({"optimizer": {"lr": "0", "momentum": 0, "weight_decay": 0}}, "SGD: lr='0': expected a number"),
         ({"memory_bytes": 4096}, "lies outside of the plan's memory"),
-        ({"programs": {"other": [0, []]}}, "damaged: KeyError"),
+        ({"memory_bytes": 1 << 41}, "more than 40 address bits"),
+        ({"memory_base": 4096}, "input begins at 0x0, before the end of the beginning of its memory at 0x1000"),
+        ({"memory_base": 100}, "memory_base must be a multiple of 4096"),
+        ({"tensors": {}}, "tensors: gradient.0 is missing"),
+        ({"programs": {}}, "expected plan$"),
+        ({"comment": "mine"}, "the file has batch, comment, "),
     ],
 )
-def test_plans_that_cannot_be_run_are_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_plans_that_cannot_be_run_are_refused(
+    values: dict[str, Any], message: str, written: Path, tmp_path: Path
+) -> None:
+    about, programs = contents(written)
     path = tmp_path / "plan.npz"
-    save_plan(compiled(), path)
-    change(path, **values)
-    with pytest.raises(PlanFileError, match=message):
+    forge(path, about | values, programs)
+    with pytest.raises(PlanFileError, match=message) as found:
         load_plan(path)
+    assert str(found.value).startswith(f"{path}: ")
+
+
+def test_places_and_programs_are_checked(written: Path, tmp_path: Path) -> None:
+    """Each change alone makes the file one that is refused, with its place named."""
+    path = tmp_path / "plan.npz"
+
+    def refused(change: Callable[[Any, dict[str, Any]], None], message: str) -> None:
+        about, programs = contents(written)
+        change(about, programs)
+        forge(path, about, programs)
+        with pytest.raises(PlanFileError, match=message):
+            load_plan(path)
+
+    def put(where: Any, value: Any) -> Callable[[Any, dict[str, Any]], None]:
+        return lambda about, programs: programs["program.forward"].__setitem__(where, value)
+
+    def programs_with(name: str, change: Callable[[Any], Any]) -> Callable[[Any, dict[str, Any]], None]:
+        return lambda about, programs: programs.update({name: change(programs[name])})
+
+    load = FORMATS[Opcode.LOAD_X].places
+    assert contents(written)[1]["program.forward"][0] & 0xFF == Opcode.LOAD_X
+    refused(lambda a, p: a["tensors"]["input"].__setitem__(0, 100), "input begins at 0x64: expected a multiple of 4096")
+    refused(lambda a, p: a["tensors"]["logits"].__setitem__(0, 0), "begins at 0x0, before the end of")
+    refused(lambda a, p: a["tensors"].update(other=a["tensors"]["input"]), "tensors.other: the model has no such")
+    refused(lambda a, p: a["programs"]["update"].__setitem__(0, 1 << 39), "update lies outside of the plan's memory")
+    refused(lambda a, p: a["programs"]["update"][1].pop(), "program update makes 2 time stamps but has 1 labels")
+    refused(lambda a, p: a["programs"]["update"][1].__setitem__(0, [9, "WU"]), r"has the label \(9, 'WU'\)")
+    refused(lambda a, p: a["programs"]["update"][1].__setitem__(0, [0, "UP"]), r"has the label \(0, 'UP'\)")
+    refused(lambda a, p: p.pop("program.update"), "the archive has plan, .*: expected plan, ")
+    refused(lambda a, p: p.update(more=np.zeros(1)), "the archive has more, ")
+    refused(programs_with("program.update", lambda words: words[:-1]), "program update is uint32 .*whole lines")
+    refused(programs_with("program.update", lambda words: words.view(np.int32)), "program update is int32")
+    refused(put(0, 0), "program forward, word 0: bad opcode 0x00")
+    refused(put(0, 0x1100 | Opcode.LOAD_X), "program forward, word 0: LOAD_X has .* words, not 17")
+    refused(put(load["address_high"][0], 1), "program forward, word 0: LOAD_X of 0x1.* lies outside of")
+    refused(put(load["run"][0], 1 << 30), "program forward, word 0: LOAD_X of .* lies outside of")
+    backwards = put([load["count1"][0], load["stride1"][0]], [0x10002, 1 << 31])
+    refused(backwards, "program forward, word 0: LOAD_X of -.* lies outside of")
+    refused(put(slice(None), FORMATS[Opcode.BARRIER].words << 8 | Opcode.BARRIER), "the program has no END")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nothing", b"text"])
 def test_files_that_are_no_plans_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "plan.npz"
     path.write_bytes(content)
-    with pytest.raises(PlanFileError, match="is not a plan file"):
+    with pytest.raises(PlanFileError, match=r"plan\.npz: not an \.npz archive"):
         load_plan(path)
-    np.savez(path, x=np.zeros(3))
-    with pytest.raises(PlanFileError, match="is not a plan file"):
-        load_plan(path)
+    for arrays in ({"x": np.zeros(3)}, {"plan": np.zeros(3)}, {"plan": np.frombuffer(b"[" * 99999, np.uint8)}):
+        write_arrays(path, arrays)
+        with pytest.raises(PlanFileError, match=r"plan\.npz: not a plan file"):
+            load_plan(path)
     with pytest.raises(FileNotFoundError):
         load_plan(tmp_path / "nowhere.npz")
+
+
+def test_an_edited_plan_is_refused(written: Path, tmp_path: Path) -> None:
+    """As NumPy's users would edit it: without a checksum, or with the one of before."""
+    path = tmp_path / "plan.npz"
+    about, programs = contents(written)
+    about["optimizer"]["lr"] = 0.2
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(path, plan=text, **programs)
+    with pytest.raises(PlanFileError, match="has no checksum: other software has written or changed it"):
+        load_plan(path)
+    with zipfile.ZipFile(written) as before, zipfile.ZipFile(path, "a") as archive:
+        archive.comment = before.comment
+    with pytest.raises(PlanFileError, match="damaged or changed: its checksum is wrong"):
+        load_plan(path)

@@ -133,8 +133,15 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
     truncated.write_bytes(saved(tmp_path).read_bytes()[:-100])
     objects = tmp_path / "objects.npz"
     np.savez(objects, x=np.array([None, "a"], dtype=object), y=np.zeros(2, int))
-    for path in (text, single, empty, truncated, objects):
-        with pytest.raises(DataError, match=f"^{re.escape(f'{path}: not an .npz file of plain arrays: ')}.+"):
+    causes = {
+        text: "not an .npz archive",
+        single: "a single array (.npy), not an .npz archive",
+        empty: "not an .npz archive",
+        truncated: "not an .npz archive, or a damaged one",
+        objects: "x has dtype object: expected plain numbers or text, no Python objects",
+    }
+    for path, cause in causes.items():
+        with pytest.raises(DataError, match=f"^{re.escape(f'{path}: {cause}')}"):
             load_data(path)
 
 

@@ -39,7 +39,6 @@ __all__ = [
     "FORMATS",
     "NO_INDEX",
     "SEMAPHORES",
-    "INDEX_ROW",
     "INSTRUCTION_ALIGNMENT",
     "assemble",
     "disassemble",
@@ -53,8 +52,6 @@ INSTRUCTION_ALIGNMENT = 64
 """Bytes; a program starts at a multiple of this."""
 NO_INDEX = 0xFFFF_FFFF
 """Pooling index that matches no position: the gradient of a window whose maximum ReLU cut off."""
-INDEX_ROW = 256
-"""A pooling index is ``row_in_window * INDEX_ROW + column_in_window``."""
 
 
 class Opcode(IntEnum):

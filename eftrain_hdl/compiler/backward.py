@@ -219,8 +219,8 @@ class Backward(Phase):
         fields = {
             "init": int(first), "bank": bank, "a_rows": max(1, rows), "a_tile": words,
             "a_base": station + part.tile * words + part.lane + (plane.h * self.kernel_w + plane.w) * lanes,
-            "v_base": stream + (plane.turn_h - row) * columns + plane.turn_w, "row_base": plane.turn_h,
-            "col_base": plane.turn_w, "row_limit": self.stage.result_map[1], "col_limit": columns,
+            "v_base": stream + (plane.turn_h - row) * columns + plane.turn_w, "row_base": plane.turn_h - row,
+            "col_base": plane.turn_w, "row_limit": row_end - row, "col_limit": columns,
             "acc_base": part.word * span + word,
         }  # fmt: skip
         if empty:  # nothing reaches these positions: sums of nothing

@@ -17,9 +17,13 @@ from eftrain_hdl.isa import (
 )
 from eftrain_hdl.planner.tiling import spans
 
-from .emit import Level, ProgramBuilder, Region, nest
+from .emit import Level, Nest, ProgramBuilder, Region, nest
+from .limits import check_reach, wrap
 
 __all__ = ["Rows", "emit_compute", "rows_of_group"]
+
+_ADDRESSES = {f"{name}_base": bits for name, bits in COMPUTE_BLOCK_QUANTITIES if name in ("a", "v", "acc")}
+"""Fields that may wrap."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,20 @@ def emit_compute(
     reads: Sequence[Region],
     lane_loops: Sequence[Level] = (),
 ) -> None:
-    """One COMPUTE: ``blocks`` are b0 to b3, ``stream`` any loops, ``lane_loops`` up to three; the third has no end."""
+    """One COMPUTE: ``blocks`` are b0 to b3, ``stream`` any loops, ``lane_loops`` up to three; the third has no end.
+
+    Raises DoesNotFit.
+    """
     values = {"lanes_total": config.lanes, "row_limit": 1, "col_limit": 1} | dict(fields)
-    values |= nest("b", 4, COMPUTE_BLOCK_QUANTITIES, blocks, keep=4)
-    values |= nest("s", 4, COMPUTE_STREAM_QUANTITIES, stream)
-    values |= _lane_nest(tuple((count, tuple(gain.items())) for count, gain in lane_loops))
+    nests = (
+        nest("b", 4, COMPUTE_BLOCK_QUANTITIES, blocks, keep=4), nest("s", 4, COMPUTE_STREAM_QUANTITIES, stream),
+        _lane_nest(tuple((count, tuple(gain.items())) for count, gain in lane_loops)),
+    )  # fmt: skip
+    check_reach(Opcode.COMPUTE, values, [one.reach for one in nests])
+    for name, bits in _ADDRESSES.items():
+        values[name] = wrap(values.get(name, 0), bits)
+    for one in nests:
+        values |= one.values
     before = builder.latest(Opcode.COMPUTE)
     values["chained"] = int(before is None or _chained(before, values))
     bank = Region(f"bank{values.get('bank', 0)}", 0, 1)
@@ -90,14 +103,17 @@ def emit_compute(
 
 
 @lru_cache(maxsize=4096)
-def _lane_nest(lane_loops: Sequence[tuple[int, tuple[tuple[str, int], ...]]]) -> Mapping[str, int]:
+def _lane_nest(lane_loops: Sequence[tuple[int, tuple[tuple[str, int], ...]]]) -> Nest:
     loops = [*((count, dict(gain)) for count, gain in lane_loops), *[(1, {})] * (3 - len(lane_loops))]
     counts = [count for count, _ in loops]
-    values = {"l0_count": counts[0], "l1_count": counts[1]}
-    for name, _ in COMPUTE_LANE_QUANTITIES:
-        for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in loops])):
-            values[f"l{k}_{name}"] = step
-    return values
+    values, reach = {"l0_count": counts[0], "l1_count": counts[1]}, {}
+    for name, bits in COMPUTE_LANE_QUANTITIES:
+        stride = [gain.get(name, 0) for _, gain in loops]
+        for k, step in enumerate(steps(counts, stride)):
+            values[f"l{k}_{name}"] = wrap(step, bits)
+        ends = [(count - 1) * gain for count, gain in zip(counts, stride, strict=True)]
+        reach[name] = sum(min(0, end) for end in ends), sum(max(0, end) for end in ends)
+    return Nest(values, reach)
 
 
 _LEVEL_FIELDS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from eftrain_hdl.graph import MaxPool2d
-from eftrain_hdl.isa import INDEX_ROW
 
 from .emit import Level, Region
 from .layouts import MapLayout
+from .limits import pool_pitch
 from .memory import Tensor
 from .stages import Stage
 from .vector import Accumulated, Box, Loaded, Operand, Output, Transfer, VectorEmitter, plus, split_box, times
@@ -88,8 +88,9 @@ class Drains:
         bias: Transfer | None = None,
     ) -> Iterator[Step]:  # fmt: skip
         """Forward: + bias, ReLU and maximum over windows; ``box`` is in rows of the pooled map."""
-        assert stage.pool is not None
-        (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = _window(stage.pool)
+        pool = stage.pool
+        assert pool is not None
+        (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = _window(pool)
         _, rows, columns = stage.result_map
         beats, out_columns = self._config.vector_beats, stage.output_map[2]
         assert isinstance(output.layout, MapLayout)
@@ -103,7 +104,7 @@ class Drains:
             inner = self._lanes_dense(place.lane_levels(), "a")
             levels: list[Level] = [
                 (kernel_w, plus(column, {"col": 1, "index": 1})),
-                (kernel_h, plus(row, {"row": 1, "index": INDEX_ROW})),
+                (kernel_h, plus(row, {"row": 1, "index": pool_pitch(pool)})),
                 *inner,
                 (out_columns, plus(times(column, stride_w), {"col": stride_w})),
                 (part.rows, plus(times(row, stride_h), {"row": stride_h})),
@@ -124,7 +125,9 @@ class Drains:
                 levels = [(count, {name: v for name, v in gain.items() if name != "a"}) for count, gain in levels]
             top, left = part.row * stride_h - pad_h, -pad_w
             fields = place.base(part.image, part.tile, top, left)
-            fields |= {"row_base": top, "col_base": left, "row_limit": rows, "col_limit": columns, "reduce": 1}
+            # Rows count from the first that there is, so that a map may have more of them than a field can say.
+            fields |= {"row_base": top - first, "col_base": left, "row_limit": end - first, "col_limit": columns}
+            fields["reduce"] = 1
             fields |= {"add_a": int(bias is not None), "relu": int(stage.relu), "gate": int(stage.gated)}
             outputs = [Output(0, self.box_transfer(output, part)), Output(1, self.box_transfer(index, part))]
             self._finish(levels, fields, operands, outputs, source, check, keep=2)
@@ -143,6 +146,7 @@ class Drains:
         """
         assert stage.pool is not None
         _, (stride_h, stride_w), (pad_h, pad_w) = _window(stage.pool)
+        pitch = pool_pitch(stage.pool)
         _, rows, columns = stage.result_map
         _, pooled_rows, pooled_columns = stage.output_map
         beats, turns = self._config.vector_beats, (columns - 1 + pad_w) // stride_w + 1
@@ -172,7 +176,7 @@ class Drains:
                 *self._lanes_dense(place.lane_levels(), "a"),
                 (stride_w, {"index": 1, "x": 1}),
                 (turns, plus(column, {"col": 1, "a": beats, "x": stride_w})),
-                (stride_h, {"index": INDEX_ROW, "y": 1}),
+                (stride_h, {"index": pitch, "y": 1}),
                 (part.rows, plus(row, {"row": 1, "a": map_row, "y": stride_h})),
             ]
             passed = tile_a
@@ -182,10 +186,10 @@ class Drains:
             levels.append((part.images, plus(place.gains["image"], {"a": image_a})))
             fields = place.base(part.image, part.tile, part.row - back_h, -back_w)
             fields |= {
-                "match_a": 1, "a_base": first_a, "index_base": back_h * stride_h * INDEX_ROW + back_w * stride_w,
-                "row_base": part.row - back_h, "col_base": -back_w, "row_limit": pooled_rows, "col_limit":
-                pooled_columns,
-                "y_base": part.row * stride_h - pad_h, "x_base": -pad_w, "y_limit": rows, "x_limit": columns,
+                "match_a": 1, "a_base": first_a, "index_base": back_h * stride_h * pitch + back_w * stride_w,
+                "row_base": part.row - back_h - first, "col_base": -back_w, "row_limit": end - first,
+                "col_limit": pooled_columns, "y_base": part.row * stride_h - pad_h - top, "x_base": -pad_w,
+                "y_limit": bottom - top, "x_limit": columns,
             }  # fmt: skip
             if back_h or back_w:
                 partial, start = self._partial(output, full, (stride_h, stride_w), (part.rows, turns), fields)
@@ -208,7 +212,7 @@ class Drains:
         assert isinstance(output.layout, MapLayout)
         beats, columns = self._config.vector_beats, output.layout.columns
         source = self.box_transfer(output, full)
-        first = ((fields["y_base"] - full.row) * columns + fields["x_base"]) * beats
+        first = (fields["y_base"] * columns + fields["x_base"]) * beats
         span = ((turns[0] * stride[0] - 1) * columns + turns[1] * stride[1] - 1) * beats + beats - 1
         last = first + span + (full.images * full.tiles - 1) * full.rows * columns * beats
         return Operand("b", source, max(0, -first), max(0, last + 1 - source.beats)), first
@@ -244,7 +248,7 @@ class Drains:
         source: Accumulated | Tensor, check: bool, keep: int = 0,
     ) -> None:  # fmt: skip
         if check:
-            self._emitter.fields(levels, keep, operands, outputs)
+            self._emitter.fields(levels, fields, operands, outputs, keep)
             return
         region: Region | None = source.region() if isinstance(source, Accumulated) else None
         self._emitter.emit(levels, fields, operands, outputs, region, keep)

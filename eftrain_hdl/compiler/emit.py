@@ -31,8 +31,9 @@ from eftrain_hdl.isa import (
 )
 
 from .errors import CompileError
+from .limits import MOST_RUN, DoesNotFit, Reach, check_fields, wrap
 
-__all__ = ["Level", "Marks", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
+__all__ = ["Level", "Marks", "Nest", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
 
 Level = tuple[int, Mapping[str, int]]
 """A loop: its count, and what each quantity gains per iteration."""
@@ -43,8 +44,18 @@ Marks = dict[Unit, int]
 """A place in a program: how many instructions of each unit lie before it."""
 
 
-class TooManyLevels(Exception):
+_MOST_COUNT = (1 << 16) - 1
+
+
+class TooManyLevels(DoesNotFit):
     """A nest or a transfer has more levels than an instruction."""
+
+
+class Nest(NamedTuple):
+    """Fields of a nest, and what its loops add to each quantity."""
+
+    values: Mapping[str, int]
+    reach: Reach
 
 
 class Region(NamedTuple):
@@ -109,7 +120,8 @@ class ProgramBuilder:
     def emit(
         self, opcode: Opcode, values: Mapping[str, int], reads: Sequence[Region] = (), writes: Sequence[Region] = ()
     ) -> None:
-        """Append an instruction; ``values`` has all fields but the masks."""
+        """Append an instruction; ``values`` has all fields but the masks. Raises DoesNotFit."""
+        check_fields(opcode, values)
         unit = FORMATS[opcode].unit
         mine = self._by_unit[unit]
         started, completed = ([*mine[-1].started], [*mine[-1].completed]) if mine else ([*_NONE], [*_NONE])
@@ -233,9 +245,10 @@ def move_program(words: np.ndarray, shift: int) -> np.ndarray:
     return out
 
 
-def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
-    """Drop loops of one iteration and join loops that go on where the inner one ends;
-    ``keep`` loops stay as they are.
+def _merge_levels(levels: Sequence[Level], keep: int, most_first: int = _MOST_COUNT) -> list[Level]:
+    """Drop loops of one iteration and join loops that go on where the inner one ends; ``keep`` loops stay as they are.
+
+    A loop that is joined has no more iterations than a count can say, the first one ``most_first``.
     """
     out: list[Level] = [(count, dict(gain)) for count, gain in levels[:keep]]
     for count, gain in levels[keep:]:
@@ -244,7 +257,8 @@ def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
             continue
         if len(out) > keep:
             inner, inner_gain = out[-1]
-            if gain == {name: value * inner for name, value in inner_gain.items()}:
+            follows = gain == {name: value * inner for name, value in inner_gain.items()}
+            if follows and inner * count <= (most_first if len(out) == 1 else _MOST_COUNT):
                 out[-1] = (inner * count, inner_gain)
                 continue
         out.append((count, gain))
@@ -253,38 +267,38 @@ def _merge_levels(levels: Sequence[Level], keep: int) -> list[Level]:
 
 def nest(
     prefix: str, limit: int, quantities: Sequence[tuple[str, int]], levels: Sequence[Level], keep: int = 0
-) -> dict[str, int]:
-    """Fields of a nest from its loops, innermost first. Raises TooManyLevels.
+) -> Nest:
+    """A nest from its loops, innermost first. Raises TooManyLevels.
 
     The first ``keep`` loops become levels of their own whatever their count.
     """
     key = tuple((count, tuple(gain.items())) for count, gain in levels)
-    return dict(_nest(prefix, limit, tuple(quantities), key, keep))
+    return _nest(prefix, limit, tuple(quantities), key, keep)
 
 
 @lru_cache(maxsize=4096)
 def _nest(
     prefix: str, limit: int, quantities: Sequence[tuple[str, int]], key: Sequence[tuple[int, _Gain]], keep: int
-) -> Mapping[str, int]:
+) -> Nest:
     """`nest` of what can be looked up: a phase has few different nests and many instructions."""
     merged = _merge_levels([(count, dict(gain)) for count, gain in key], keep)
-    if len(merged) > limit or any(count >= 1 << 16 for count, _ in merged):
-        raise TooManyLevels
+    if (most := max((count for count, _ in merged), default=1)) > _MOST_COUNT:
+        raise DoesNotFit(f"a loop of {most} iterations: at most {_MOST_COUNT}")
+    if len(merged) > limit:
+        raise TooManyLevels(f"{len(merged)} nested loops, where an instruction has {limit}")
     merged += [(1, {})] * (limit - len(merged))
     counts = [count for count, _ in merged]
     values = {f"{prefix}{k}_count": count for k, count in enumerate(counts)}
+    reach = {}
     used = {name for _, gain in merged for name in gain}
     for name, bits in quantities:
         if name in used:
-            for k, step in enumerate(steps(counts, [gain.get(name, 0) for _, gain in merged])):
-                values[f"{prefix}{k}_{name}"] = _wrap(step, bits)
-    return values
-
-
-def _wrap(value: int, bits: int) -> int:
-    """``value`` modulo 2**bits, as a signed number."""
-    half = 1 << (bits - 1)
-    return (value + half) % (2 * half) - half
+            stride = [gain.get(name, 0) for _, gain in merged]
+            for k, step in enumerate(steps(counts, stride)):
+                values[f"{prefix}{k}_{name}"] = wrap(step, bits)
+            ends = [(count - 1) * gain for count, gain in zip(counts, stride, strict=True)]
+            reach[name] = sum(min(0, end) for end in ends), sum(max(0, end) for end in ends)
+    return Nest(values, reach)
 
 
 def transfer(config: Config, address: int, levels: Sequence[tuple[int, int]]) -> dict[str, int]:
@@ -298,12 +312,15 @@ def transfer(config: Config, address: int, levels: Sequence[tuple[int, int]]) ->
 @lru_cache(maxsize=4096)
 def _transfer(beat_bytes: int, levels: Sequence[tuple[int, int]]) -> Mapping[str, int]:
     """`transfer` without its address."""
-    merged = _merge_levels([(count, {"at": stride}) for count, stride in levels], 0)
-    run = 1
-    if merged and merged[0][1].get("at", 0) == beat_bytes:
-        run = merged.pop(0)[0]
-    if len(merged) > 3 or run >= 1 << 24 or any(count >= 1 << 16 for count, _ in merged):
-        raise TooManyLevels
+    beats = [(count, stride) for count, stride in levels if count > 1]
+    contiguous = bool(beats) and beats[0][1] == beat_bytes
+    named: list[Level] = [(count, {"at": stride}) for count, stride in beats]
+    merged = _merge_levels(named, 0, MOST_RUN if contiguous else _MOST_COUNT)
+    run = merged.pop(0)[0] if contiguous else 1
+    if run > MOST_RUN:
+        raise DoesNotFit(f"one run of {run} beats: at most {MOST_RUN}")
+    if len(merged) > 3:
+        raise TooManyLevels(f"{len(merged)} nested loops of runs, where a transfer has 3")
     values = {"run": run}
     for k in range(3):
         count, gain = merged[k] if k < len(merged) else (1, {})

@@ -246,8 +246,8 @@ class Forward(Phase):
             fields = {
                 "transposed": 1, "init": int(first), "bank": bank, "a_rows": part.count, "a_lane": part.lane,
                 "a_base": station + part.tile * count * words, "a_tile": count * words,
-                "v_base": stream + (top - row) * pitch + left, "row_base": top, "col_base": left,
-                "row_limit": stage.input_rows, "col_limit": pitch, "acc_base": part.word * span,
+                "v_base": stream + (top - row) * pitch + left, "row_base": top - row, "col_base": left,
+                "row_limit": rows, "col_limit": pitch, "acc_base": part.word * span,
                 "lanes_total": lanes, "lanes_per_block": int(lanes < config.lanes),
             }  # fmt: skip
             last: Level = (part.blocks, {"a": part.tiles_per_block * count * words, "acc": part.words * span})
@@ -278,7 +278,7 @@ class Forward(Phase):
                     "a_rows": part.count, "a_lane": part.lane,
                     "a_base": station + part.tile * words + number * entries, "a_tile": words,
                     "v_base": stream * config.lanes + number * phase + (top - row) * pitch + left,
-                    "row_base": top, "col_base": number - self.pad_w, "row_limit": stage.input_rows,
+                    "row_base": top - row, "col_base": number - self.pad_w, "row_limit": row_end - row,
                     "col_limit": stage.input_columns, "acc_base": part.word * span, "lanes_total": entries,
                 }  # fmt: skip
                 loops = self._stream(tile, pitch, image, 1)

@@ -69,7 +69,7 @@ def _steps(
         loads = [Operand(name, run(tensor)) for name, tensor in operands]
         stores = [Output(number, run(tensor)) for number, tensor in outputs]
         if check:
-            context.emitter.fields(levels, 0, loads, stores)
+            context.emitter.fields(levels, fields | start, loads, stores)
         else:
             region = source.region() if isinstance(source, Accumulated) else None
             context.emitter.emit(levels, fields | start, loads, stores, region)

@@ -13,6 +13,7 @@ from eftrain_hdl.planner.timing import simulate_timing
 
 from .context import Context
 from .errors import CompileError
+from .limits import naming
 from .sample import Detail, Sample
 from .stages import Stage
 from .sweep import Slots, Sum, sweep
@@ -76,6 +77,7 @@ class Phase(ABC):
         if self.context.detail is Detail.TENSORS:
             return
         key, tilings = (self.label, *self._shape()), self.context.tilings
+        self._refusals: list[str] = []
         try:
             if self.context.detail is Detail.CLOSED:
                 self.context.closed += quickest(self.config, self._candidates())
@@ -84,7 +86,8 @@ class Phase(ABC):
                 brief = self.context.detail is Detail.BRIEF
                 tilings[key] = choose(self.config, self._candidates(), self.cycles, self.halvings, brief=brief)
         except TilingError as error:
-            raise CompileError(f"{self.stage.name}: {self.what}: {error}") from None
+            refused = self._refusals[0] if self._refusals else f"{self.stage.name}: {self.what}: {error}"
+            raise CompileError(refused) from None
         self._emit(tilings[key])
 
     @abstractmethod
@@ -97,14 +100,16 @@ class Phase(ABC):
         probe.context = Context(self.config, self.context.batch, Detail.SAMPLED)
         try:
             probe._emit(tiling)
-        except CompileError:
+        except CompileError as error:
+            self._refusals.append(str(error))
             return None
         return sum(probe.context.cycles(simulate_timing(probe.context.builder.finish(), self.config)))
 
     def _emit(self, tiling: Tiling) -> None:
         work, sample = self._work(tiling), Sample(self.context)
         places = sample.take(work.places, work.weights, work.inner)
-        sweep(map(work.sum, places), work.streaming, work.stationary, self.context.banks, sample.pieces)
+        with naming(f"{self.stage.name}: {self.what}"):
+            sweep(map(work.sum, places), work.streaming, work.stationary, self.context.banks, sample.pieces)
         sample.end()
         self.context.end_phase(self.stage, self.label)
 

@@ -19,6 +19,7 @@ from .emit import assemble_aligned, move_program
 from .errors import CompileError
 from .forward import Forward, forward_without_weights
 from .layouts import MapLayout, PlanarLayout
+from .limits import MOST_RUN
 from .memory import Memory, Tensor, check_base
 from .optimize import Parameters, update_from_gradient
 from .sample import Detail
@@ -178,6 +179,9 @@ class Compilation:
 
     def _finish(self, plan: Plan, name: str, context: Context) -> None:
         words = assemble_aligned(context.builder.finish())
+        beats = -(-4 * len(words) // self.config.beat_bytes)
+        if beats > MOST_RUN:
+            raise CompileError(f"the program {name} has {beats} beats: at most {MOST_RUN} can be fetched")
         address = self.memory.place(4 * len(words))
         plan.programs[name] = PlannedProgram(name, address, words, context.builder.labels)
 
@@ -245,6 +249,11 @@ class Compilation:
         self._finish(plan, "backward_update", self.backward(fused=True))
         self._finish(plan, "backward", self.backward(fused=False))
         self._finish(plan, "update", self.update())
+        if self.memory.end > 1 << self.config.address_width:
+            raise CompileError(
+                f"the network needs {self.memory.end - self.memory.base} bytes from {self.memory.base:#x} on, "
+                f"more than {self.config.address_width} address bits reach"
+            )
         plan.memory_bytes = self.memory.end - self.memory.base
         return plan
 

@@ -11,6 +11,7 @@ from eftrain_hdl.graph import Conv2d, Flatten, Linear, MaxPool2d, Node, ReLU, Se
 
 from .errors import CompileError
 from .layouts import WeightLayout
+from .limits import check_layer
 
 Map = tuple[int, int, int]
 
@@ -110,6 +111,7 @@ def cut_stages(nodes: Iterable[Node], input_shape: Shape, config: Config, first:
     shape: Map = _as_map(input_shape)
     for node in nodes:
         layer = node.layer
+        check_layer(node)
         last = stages[-1] if stages else None
         if isinstance(layer, (Conv2d, Linear)):
             stages.append(_matrix_stage(node, shape, config, first=first and last is None))

@@ -243,7 +243,7 @@ class Update(Phase):
         """Adds the input tiles ``inputs`` of a chunk."""
         stage, config, count = self.stage, self.config, inputs[1] - inputs[0]
         skipped = (inputs[0] - chunk[0]) * self.tile_words
-        row, _ = self._input_rows(tile)
+        row, row_end = self._input_rows(tile)
         pitches, planar = self._pitches(tile, count), stage.planar
         pixels = tile.images * tile.rows * self.columns
         span = self._span(chunk)
@@ -263,7 +263,7 @@ class Update(Phase):
             fields = {
                 "transposed": 1, "planar": int(planar), "lanes_per_block": 1, "init": int(first), "bank": bank,
                 "a_rows": part.count, "a_lane": part.lane, "a_base": station + part.tile * pixels, "a_tile": pixels,
-                "row_limit": stage.input_rows, "col_limit": stage.input_columns, "lanes_total": pixels,
+                "row_limit": row_end - row, "col_limit": stage.input_columns, "lanes_total": pixels,
             }  # fmt: skip
             last: Level = (part.blocks, {"a": part.tiles_per_block * pixels, "acc": part.words * span})
             blocks: list[Level] = [(-(-pixels // config.lanes), {"a": config.lanes}), (1, {}), (1, {}), last]
@@ -272,7 +272,7 @@ class Update(Phase):
                 fields |= {
                     "v_base": base + top * pitches.row + left + taps.v,
                     "acc_base": part.word * span + skipped + taps.word,
-                    "row_base": tile.row * self.stride_h + taps.h - self.pad_h, "col_base": taps.w - self.pad_w,
+                    "row_base": tile.row * self.stride_h + taps.h - self.pad_h - row, "col_base": taps.w - self.pad_w,
                     "ones": int(ones), "ones_acc": span - 1 - skipped - taps.word if ones else 0,
                 }  # fmt: skip
                 ones = False

@@ -12,6 +12,7 @@ from eftrain_hdl.isa import VECTOR_LEVELS, VECTOR_QUANTITIES, Opcode, Target
 
 from .emit import Level, ProgramBuilder, Region, TooManyLevels, nest, transfer
 from .errors import CompileError
+from .limits import DoesNotFit, check_fields, check_reach, wrap
 from .memory import Tensor
 
 __all__ = ["Accumulated", "Box", "Operand", "Output", "Transfer", "VectorEmitter", "plus", "split_box", "times"]
@@ -62,18 +63,18 @@ class Box(NamedTuple):
         return self._replace(**{f"{axis}_end": middle}), self._replace(**{axis: middle})
 
 
-class TooLarge(Exception):
-    """Operands of an instruction exceed their memory."""
+_ADDRESSES = {f"{name}_base": bits for name, bits in VECTOR_QUANTITIES if name in ("acc", "a", "b", "c")}
+"""Fields that may wrap."""
 
 
 def split_box(box: Box, attempt: Callable[[Box], object], what: str) -> Iterator[Box]:
-    """Cut ``box`` until ``attempt`` raises neither TooManyLevels nor TooLarge."""
+    """Cut ``box`` until ``attempt`` raises DoesNotFit no more. CompileError if a single row does not fit."""
     try:
         attempt(box)
-    except TooLarge:
-        order = ["image", "tile", "row"]
-    except TooManyLevels:
-        order = sorted(("image", "tile", "row"), key=lambda axis: getattr(box, f"{axis}s") + 1000 * (axis == "row"))
+    except DoesNotFit as error:
+        reason, order = error, ["image", "tile", "row"]
+        if isinstance(error, TooManyLevels):
+            order.sort(key=lambda axis: getattr(box, f"{axis}s") + 1000 * (axis == "row"))
     else:
         yield box
         return
@@ -82,7 +83,7 @@ def split_box(box: Box, attempt: Callable[[Box], object], what: str) -> Iterator
             for half in box.halves(axis):
                 yield from split_box(half, attempt, what)
             return
-    raise CompileError(f"{what}: one row of the map does not fit half an operand memory")
+    raise CompileError(f"{what}: {reason}")
 
 
 class Transfer(NamedTuple):
@@ -228,16 +229,25 @@ class VectorEmitter:
         self._held.clear()
 
     def fields(
-        self, levels: Sequence[Level], keep: int, operands: Sequence[Operand], outputs: Sequence[Output]
-    ) -> dict[str, int]:
-        """The nest, once it is known that all fits. Raises TooManyLevels or TooLarge."""
+        self, levels: Sequence[Level], fields: Mapping[str, int], operands: Sequence[Operand],
+        outputs: Sequence[Output], keep: int = 0,
+    ) -> dict[str, int]:  # fmt: skip
+        """Fields of the VECTOR instruction, once it is known that all fits. Raises DoesNotFit."""
         for operand in operands:
-            if operand.lead + operand.source.beats + operand.trail > self._half:
-                raise TooLarge
+            beats = operand.lead + operand.source.beats + operand.trail
+            if beats > self._half:
+                raise DoesNotFit(
+                    f"one row of the map takes {beats} beats of operand memory {operand.name.upper()}, "
+                    f"and half of it (operand_depth {self.config.operand_depth}) is {self._half}"
+                )
             operand.source.fields(self.config)
         for output in outputs:
             output.target.fields(self.config)
-        return nest("n", VECTOR_LEVELS, VECTOR_QUANTITIES, levels, keep)
+        made = nest("n", VECTOR_LEVELS, VECTOR_QUANTITIES, levels, keep)
+        values = {"row_limit": 1, "col_limit": 1, "y_limit": 1, "x_limit": 1} | dict(fields)
+        check_reach(Opcode.VECTOR, values, [made.reach])
+        check_fields(Opcode.VECTOR, {name: value for name, value in values.items() if name not in _ADDRESSES})
+        return values | dict(made.values)
 
     def emit(
         self,
@@ -249,14 +259,15 @@ class VectorEmitter:
         keep: int = 0,
     ) -> None:
         """Load the operands, run the nest, store its outputs. Raises as `fields` does."""
-        values = self.fields(levels, keep, operands, outputs)
-        values |= {"row_limit": 1, "col_limit": 1, "y_limit": 1, "x_limit": 1} | dict(fields)
+        values = self.fields(levels, fields, operands, outputs, keep)
         reads = [source] if source else []
         for operand in operands:
             start, region = self._load(operand)
             reads.append(region)
             name = f"{operand.name}_base"
             values[name] = values.get(name, 0) + start
+        for name, bits in _ADDRESSES.items():
+            values[name] = wrap(values.get(name, 0), bits)
         for output in outputs:
             values[f"emit_{output.number}"] = 1
         self.builder.emit(Opcode.VECTOR, values, reads)

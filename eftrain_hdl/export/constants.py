@@ -8,7 +8,6 @@ from enum import IntEnum
 
 from eftrain_hdl.isa import (
     FORMATS,
-    INDEX_ROW,
     INSTRUCTION_ALIGNMENT,
     NO_INDEX,
     SEMAPHORE_MAX,
@@ -81,7 +80,6 @@ def groups() -> Iterator[Group]:
         Constant("SEMAPHORE_MAX", SEMAPHORE_MAX),
         Constant("INSTRUCTION_ALIGNMENT", INSTRUCTION_ALIGNMENT),
         Constant("NO_INDEX", NO_INDEX, 8),
-        Constant("INDEX_ROW", INDEX_ROW),
     ))  # fmt: skip
     yield from _instructions()
 

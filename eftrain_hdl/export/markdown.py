@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from eftrain_hdl.isa import (
     FORMATS,
-    INDEX_ROW,
     INSTRUCTION_ALIGNMENT,
     NO_INDEX,
     SEMAPHORE_MAX,
@@ -139,7 +138,8 @@ def _numbers() -> Iterator[str]:
     yield ""
     yield "Targets of a load: " + ", ".join(f"{int(target)} {target.name}" for target in Target) + "."
     yield ""
-    yield f"Pooling: a position is `row * {INDEX_ROW} + column` in its window; `0x{NO_INDEX:08x}` matches no position."
+    yield "Pooling: positions of a window are numbered row by row, from 0 to at most 65535, at a distance of rows that"
+    yield f"the compiler chooses; `0x{NO_INDEX:08x}` matches no position."
     yield ""
     yield f"There are {SEMAPHORES} semaphores, 0 to {SEMAPHORE_MAX} each. The hardware treats them alike; the compiler"
     yield "uses them so:"

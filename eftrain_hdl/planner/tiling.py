@@ -319,7 +319,7 @@ class _Search:
             if self._over or sum(cycles < inf for cycles in self._known.values()) == count:
                 break
         if self._known.get(self.tiling, inf) == inf:
-            raise TilingError("one row of the map does not fit half an operand memory")
+            raise TilingError("none of the ways to cut it can be emitted")
         return self.tiling
 
     def run(self, halvings: Sequence[int]) -> Tiling:

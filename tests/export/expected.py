@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from eftrain_hdl.isa import (
     FORMATS,
-    INDEX_ROW,
     INSTRUCTION_ALIGNMENT,
     NO_INDEX,
     SEMAPHORE_MAX,
@@ -22,7 +21,7 @@ def constants() -> dict[str, int]:
     """Every name and its value."""
     return {
         "IDENTIFICATION": IDENTIFICATION, "REGISTER_MAP_VERSION": REGISTER_MAP_VERSION, "REGISTERS_BYTES": 4096,
-        "SEMAPHORES": SEMAPHORES, "SEMAPHORE_MAX": SEMAPHORE_MAX, "NO_INDEX": NO_INDEX, "INDEX_ROW": INDEX_ROW,
+        "SEMAPHORES": SEMAPHORES, "SEMAPHORE_MAX": SEMAPHORE_MAX, "NO_INDEX": NO_INDEX,
         "INSTRUCTION_ALIGNMENT": INSTRUCTION_ALIGNMENT,
         **{f"ERROR_{item.name}": int(item) for item in ErrorCode},
         **{f"UNIT_{item.name}": int(item) for item in Unit},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eftrain_hdl.compiler import Plan
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential
 from eftrain_hdl.runtime.device import Device
@@ -26,9 +27,17 @@ def sim_device(config: Config) -> SimDevice:
     return SimDevice(config, memory_bytes=MEMORY_BYTES, watchdog=20_000)
 
 
-def trainer(device: Device, model: Sequential, batch: int, optimizer: SGD = OPTIMIZER) -> Trainer:
-    """A trainer on a device whose memory holds random bytes wherever the plan has nothing."""
-    made = Trainer(model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=batch, device=device, seed=3)
+def trainer(
+    device: Device, model: Sequential, batch: int, optimizer: SGD = OPTIMIZER, *, plan: Plan | None = None
+) -> Trainer:
+    """A trainer on a device whose memory holds random bytes wherever the plan has nothing.
+
+    ``plan``: that of the model for such a device, if there is one already.
+    """
+    if plan is None:
+        made = Trainer(model, loss=CrossEntropyLoss(), optimizer=optimizer, batch=batch, device=device, seed=3)
+    else:
+        made = Trainer.from_plan(plan, device, seed=3)
     device.clear_flags()
     device.write(0, np.random.default_rng(1).integers(0, 256, MEMORY_BYTES, np.uint8))
     device.write(made.plan.memory_base, np.zeros(made.plan.memory_bytes, np.uint8))
@@ -51,8 +60,12 @@ class Pair:
 
     @classmethod
     def of(cls, model: Sequential, config: Config, batch: int) -> Pair:
-        devices = sim_device(config), EmulatorDevice(config, MEMORY_BYTES)
-        return cls(*(trainer(device, model, batch) for device in devices))
+        return cls.on(sim_device(config), EmulatorDevice(config, MEMORY_BYTES), model, batch)
+
+    @classmethod
+    def on(cls, sim: SimDevice, emulator: EmulatorDevice, model: Sequential, batch: int) -> Pair:
+        rtl = trainer(sim, model, batch)
+        return cls(rtl, trainer(emulator, model, batch, plan=rtl.plan))
 
     def assert_same_memory(self) -> None:
         """Every byte of both memories."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .runtime.errors import DeviceNotReady as DeviceNotReady
     from .runtime.errors import DeviceTimeout as DeviceTimeout
     from .runtime.sim import SimDevice as SimDevice
+    from .runtime.trainer import Diverged as Diverged
     from .runtime.trainer import StepResult as StepResult
     from .runtime.trainer import Trainer as Trainer
     from .runtime.trainer import TrainerError as TrainerError
@@ -63,7 +64,7 @@ _MODULES = {
     "runtime.emulator": ("EmulatorDevice",),
     "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"),
     "runtime.sim": ("SimDevice",),
-    "runtime.trainer": ("StepResult", "Trainer", "TrainerError"),
+    "runtime.trainer": ("Diverged", "StepResult", "Trainer", "TrainerError"),
     "zoo": ("models",),
 }  # fmt: skip
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

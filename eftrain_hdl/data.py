@@ -58,21 +58,70 @@ def load_data(source: str | Path) -> Dataset:
     return _from_file(path)
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a training is in its data: it decides all batches that come.
+
+    Attributes
+    ----------
+    seed : int
+        Decides the order of the samples in every epoch.
+    epoch : int
+        Epochs that are over.
+    taken : int
+        Samples of the present epoch that were trained on.
+    samples : int
+        Length of the data set of the latest batch; 0 before the first one.
+
+    Raises ValueError for values that no training reaches.
+    """
+
+    seed: int
+    epoch: int = 0
+    taken: int = 0
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.seed, self.epoch, self.taken) < 0 or self.taken > self.samples:
+            raise ValueError(
+                f"no position in data: seed {self.seed}, epoch {self.epoch}, {self.taken} of {self.samples} samples"
+            )
+
+
 def batches(
-    x: NDArray[Any], y: NDArray[Any], batch: int, seed: int, epoch: int
+    x: NDArray[Any], y: NDArray[Any], batch: int, seed: int, epoch: int, taken: int = 0
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Batches of exactly ``batch`` samples in an order that ``seed`` and ``epoch`` determine.
 
-    The samples left over at the end are dropped; another epoch drops others. Raises DataError unless
-    1 <= ``batch`` <= samples and ``x`` and ``y`` are equally long.
+    The first ``taken`` samples of the order are passed over; those left over at the end are dropped, in another epoch
+    others. Raises DataError unless 1 <= ``batch`` <= samples and ``x`` and ``y`` are equally long.
     """
     if len(x) != len(y):
         raise DataError(f"x has {len(x)} samples but y has {len(y)} labels")
     if not 1 <= batch <= len(x):
         raise DataError(f"batch={batch}: must be from 1 to the number of samples, {len(x)}")
     order = np.random.default_rng([seed, epoch]).permutation(len(x))
-    starts = range(0, len(x) - batch + 1, batch)
+    starts = range(taken, len(x) - batch + 1, batch)
     return ((x[chosen], y[chosen]) for chosen in (order[start : start + batch] for start in starts))
+
+
+def batches_from(
+    position: Position, x: NDArray[Any], y: NDArray[Any], batch: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], Position]]:
+    """Batches without end, epoch after epoch, each with the position behind it. Raises what `batches` raises.
+
+    In a data set of another length than before, the next epoch begins: the order of the present one means nothing
+    there.
+    """
+    seed, epoch, taken, samples = position.seed, position.epoch, position.taken, len(x)
+    if taken and (position.samples != samples or samples - taken < batch):
+        epoch, taken = epoch + 1, 0
+    while True:
+        for some, labels in batches(x, y, batch, seed, epoch, taken):
+            taken += batch
+            over = samples - taken < batch
+            yield some, labels, Position(seed, epoch + over, 0 if over else taken, samples)
+        epoch, taken = epoch + 1, 0
 
 
 def _digits() -> Dataset:

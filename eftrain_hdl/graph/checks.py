@@ -4,6 +4,8 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from .errors import GraphError
 
 Pair = tuple[int, int]
@@ -35,11 +37,23 @@ def pair(owner: str, name: str, value: Any, minimum: int) -> Pair:
 def rate(owner: str, name: str, value: Any) -> float:
     """``value`` as a float. Raises TypeError unless it is a real number, GraphError unless finite and >= 0."""
     try:
-        if isinstance(value, (bool, str)):
+        if isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or np.ndim(value):
             raise TypeError
         number = float(value)
+    except OverflowError:
+        number = math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{owner}: {name}={value!r}: expected a number") from None
     if not math.isfinite(number) or number < 0:
         raise GraphError(f"{owner}: {name}={value!r}: must be finite and not negative")
+    return number
+
+
+def single(owner: str, name: str, value: Any) -> float:
+    """`rate`, of which FP32 without subnormals is left: GraphError if it would become infinite or vanish."""
+    number = rate(owner, name, value)
+    with np.errstate(over="ignore"):
+        held = np.float32(number)
+    if not np.isfinite(held) or number and held < np.finfo(np.float32).tiny:
+        raise GraphError(f"{owner}: {name}={value!r}: FP32 cannot hold it: expected 0, or 1.18e-38 to 3.4e38")
     return number

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .checks import rate
+from .checks import single
 
 
 @dataclass(frozen=True)
@@ -10,7 +10,8 @@ class SGD:
     """Stochastic gradient descent as torch.optim.SGD does it, without dampening and Nesterov.
 
     g = gradient + weight_decay * w;  buffer = momentum * buffer + g (g itself at the first step);  w -= lr * buffer.
-    Raises TypeError unless the three are numbers, GraphError unless they are finite and not negative.
+    Raises TypeError unless the three are numbers, GraphError unless they are finite, not negative, and in the range of
+    FP32: the accelerator computes in nothing else.
     """
 
     lr: float
@@ -19,4 +20,4 @@ class SGD:
 
     def __post_init__(self) -> None:
         for name in ("lr", "momentum", "weight_decay"):
-            object.__setattr__(self, name, rate("SGD", name, getattr(self, name)))
+            object.__setattr__(self, name, single("SGD", name, getattr(self, name)))

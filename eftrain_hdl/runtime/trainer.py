@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eftrain_hdl.compiler import Plan, compile_model
-from eftrain_hdl.config import Config
-from eftrain_hdl.data import batches
-from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters, cross_entropy, initial_parameters
+from eftrain_hdl.data import Position, batches_from
+from eftrain_hdl.files import FileError
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy
 
+from .arguments import check_kind, count, finite_parameters, labels_array, samples_array
+from .checkpoint import TrainingState, initial_state, read_state, write_state, zeros
 from .device import Device
-from .errors import ConfigurationMismatch, DeviceError
+from .interrupts import DeferredInterrupt
+from .results import ProgramRun, StepResult, step_result
+from .training_memory import TrainerError, TrainingMemory
 
-__all__ = ["StepResult", "Trainer", "TrainerError"]
+__all__ = ["Diverged", "StepResult", "Trainer", "TrainerError"]
 
 Array = NDArray[Any]
 Parameters = dict[str, NDArray[np.float32]]
 
-_PAGE = 4096
-_VELOCITY = "velocity/"
 _PROGRESS_DELAY = 2.0
+_MOST_SEED = 2**64 - 1
+_DEVICE = "a device such as EmulatorDevice(config) or SimDevice(config)"
 
 
-class TrainerError(RuntimeError):
-    """The trainer cannot go on until its user has done something; the message says what."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """One training step.
+class Diverged(TrainerError):
+    """The training has left the numbers that FP32 holds.
 
     Attributes
     ----------
-    loss : float
-        Mean cross-entropy of the batch before the update.
-    cycles : int or None
-        Clock cycles of the programs; None on a device without a clock.
-    counters : dict
-        Sums of the device's performance counters over the programs.
-    phases : dict
-        Cycles by (layer index, "FP", "BP" or "WU"); empty on a device without a clock.
+    results : list of StepResult
+        The steps that `Trainer.fit` has made before; empty where `Trainer.save` found it.
     """
 
-    loss: float
-    cycles: int | None = None
-    counters: dict[str, int] = field(default_factory=dict)
-    phases: dict[tuple[int, str], int] = field(default_factory=dict)
+    def __init__(self, message: str, results: list[StepResult] | None = None) -> None:
+        self.results = results or []
+        super().__init__(message)
 
 
 class Trainer:
@@ -61,17 +54,37 @@ class Trainer:
 
     Parameters start as `initial_parameters` with ``seed`` makes them. Samples are (count, *model.input_shape), floating
     point; labels are integers (count,). All data are checked before anything on the device changes: TypeError for
-    types,
-    ValueError for shapes, labels out of range, and values that are not finite as float32.
+    types, ValueError for shapes, labels out of range, and values that are not finite as float32.
 
-    Raises CompileError if the network does not fit the configuration, ValueError if it does not fit the memory.
-    A DeviceError means that the device's memory may be half changed: call ``device.reset()`` and then `restore`; until
-    then every other use raises TrainerError.
+    Raises TypeError for arguments of another kind, CompileError if the network does not fit the configuration,
+    ValueError if it does not fit the memory.
+
+    Ctrl-C in `step`, `fit`, `gradients`, `update` and `predict` takes effect when the step, or the batch, is complete:
+    training can go on. A second one takes effect at once.
+
+    An exception in the midst of a program or of a write leaves a device that needs ``device.reset()``; if parameters
+    were being changed, `restore` as well, which goes back to the last known state. Until then every other use raises
+    TrainerError. So it does when another trainer has taken the device; `restore` takes it back.
+
+    Attributes cannot be replaced; `set_lr` changes the learning rate.
     """
+
+    model: Sequential
+    optimizer: SGD
+    batch: int
+    plan: Plan
+    device: Device
+    seed: int
+    classes: int
 
     def __init__(
         self, model: Sequential, *, loss: CrossEntropyLoss, optimizer: SGD, batch: int, device: Device, seed: int = 0
     ) -> None:
+        check_kind("model", model, Sequential, "an eftrain_hdl.Sequential of layers")
+        check_kind("loss", loss, CrossEntropyLoss, "an eftrain_hdl.CrossEntropyLoss()")
+        check_kind("optimizer", optimizer, SGD, "an eftrain_hdl.SGD(lr=...)")
+        check_kind("device", device, Device, _DEVICE)
+        batch, seed = count("batch", batch, 1), count("seed", seed, 0, _MOST_SEED)
         plan = compile_model(model, device.config, batch=batch, loss=loss, optimizer=optimizer)
         self._start(plan, device, seed)
 
@@ -82,98 +95,138 @@ class Trainer:
         Raises ConfigurationMismatch if it was compiled for another configuration, ValueError if it does not fit the
         memory.
         """
+        check_kind("plan", plan, Plan, "a Plan such as load_plan(path) returns")
+        check_kind("device", device, Device, _DEVICE)
         trainer = cls.__new__(cls)
-        trainer._start(plan, device, seed)
+        trainer._start(plan, device, count("seed", seed, 0, _MOST_SEED))
         return trainer
 
     def _start(self, plan: Plan, device: Device, seed: int) -> None:
-        _check_config(plan.config, device.config)
-        plan = plan.relocated(-(-device.window_base // _PAGE) * _PAGE)
-        end = plan.memory_base + plan.memory_bytes
-        if end > device.window_limit:
-            raise ValueError(
-                f"training needs {plan.memory_bytes} bytes of device memory, "
-                f"{end - device.window_limit} more than the device has"
-            )
-        self.model, self.optimizer, self.batch = plan.model, plan.optimizer, plan.batch
-        self.plan, self.device, self.seed = plan, device, seed
-        self.classes = plan.model.output_shape[0]
-        self._checkpoint = (initial_parameters(plan.model, seed), self._zeros())
-        self._broken = False
+        self._memory = TrainingMemory(plan, device)
+        vars(self).update(
+            model=plan.model, optimizer=plan.optimizer, batch=plan.batch, classes=plan.model.output_shape[0],
+            plan=self._memory.plan, device=device, seed=seed,
+        )  # fmt: skip
+        self._checkpoint = initial_state(plan.model, seed)
+        self._position = self._checkpoint.position
+        self._has_gradients = self._warned = False
         self.restore()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not callable(getattr(type(self), name, None)):
+            advice = "set_lr(...) changes the learning rate" if name in ("optimizer", "lr") else "make another trainer"
+            raise AttributeError(f"setting Trainer.{name} would change nothing of what runs: {advice}")
+        super().__setattr__(name, value)
+
+    @property
+    def position(self) -> Position:
+        """Where `fit` is in its data, and goes on when it is called again."""
+        return self._position
+
+    def set_lr(self, lr: float) -> None:
+        """Train with another learning rate from now on, also after `restore` and `load`."""
+        self._memory.check_usable()
+        optimizer = replace(self.optimizer, lr=lr)
+        with self._memory.changing():
+            vars(self)["optimizer"] = optimizer
+            self._memory.set_scalars(optimizer)
+
     def step(self, x: Array, y: Array) -> StepResult:
-        """Train on one batch. Raises DeviceError if the device stops."""
-        x, y = self._checked(x, y)
-        if len(x) != self.batch:
-            raise ValueError(f"x has {len(x)} samples: this trainer was made for batches of {self.batch}")
-        self._check_usable()
-        runs = [self._forward(x)]
-        loss, gradient = cross_entropy(self._logits(), y)
-        self._write("logits_gradient", gradient)
-        runs.append(self._run("backward_update"))
-        return _summary(loss, runs)
+        """Train on one batch, whatever `fit` has done; its loss may be infinite or NaN.
+
+        Raises DeviceError if the device stops.
+        """
+        x, y = self._whole_batch(x, y)
+        self._memory.check_usable()
+        with DeferredInterrupt():
+            return self._apply(*self._differentiate(x, y))
 
     def gradients(self, x: Array, y: Array) -> Parameters:
         """Gradients of the mean loss of one batch by the parameters, without weight decay; nothing is updated."""
-        x, y = self._checked(x, y)
-        if len(x) != self.batch:
-            raise ValueError(f"x has {len(x)} samples: this trainer was made for batches of {self.batch}")
-        self._check_usable()
-        self._forward(x)
-        self._write("logits_gradient", cross_entropy(self._logits(), y)[1])
-        self._run("backward")
-        return self._read_parameters("gradient")
+        x, y = self._whole_batch(x, y)
+        self._memory.check_usable()
+        with DeferredInterrupt():
+            _, _, gradient = self._differentiate(x, y)
+            self._has_gradients = False
+            self._memory.write("logits_gradient", gradient)
+            self._memory.run("backward")
+            found = self._memory.parameters("gradient")
+            self._has_gradients = True
+        return found
 
     def update(self) -> None:
-        """One step of the optimizer with the gradients that `gradients` left on the device:
-        together what `step` does.
+        """One step of the optimizer with the gradients that `gradients` left on the device, which are used up by it:
+        together what `step` does. Raises TrainerError without such gradients.
         """
-        self._check_usable()
-        self._run("update")
+        self._memory.check_usable()
+        if not self._has_gradients:
+            raise TrainerError("there are no gradients to update with: call gradients(x, y) before each update")
+        with DeferredInterrupt(), self._memory.changing():
+            self._has_gradients = False
+            self._memory.run("update")
 
     def fit(
-        self, x: Array, y: Array, *, epochs: int | None = None, steps: int | None = None, progress: bool = True
-    ) -> list[StepResult]:
+        self, x: Array, y: Array, *, epochs: int | None = None, steps: int | None = None, progress: bool = True,
+        stop_if_diverged: bool = True, on_step: Callable[[StepResult], object] | None = None,
+    ) -> list[StepResult]:  # fmt: skip
         """Train for a number of ``epochs`` or ``steps``; returns what each step reported.
 
         Samples are shuffled anew in every epoch, in an order that the trainer's seed determines; those that do not fill
-        a batch are left out. ``progress`` shows a bar when training takes longer than two seconds.
+        a batch are left out. Called again, `fit` goes on at `position`, in the midst of an epoch or not: an epoch means
+        as many steps as one has. Data of another length begin the next epoch.
+
+        Parameters
+        ----------
+        progress
+            Show a bar when training takes longer than two seconds.
+        stop_if_diverged
+            Raise `Diverged` at the first loss that is not finite, before the step changes anything.
+        on_step
+            Called with the result of each step. Ctrl-C waits for its end; what it raises ends the training.
         """
         if (epochs is None) == (steps is None):
-            raise ValueError("give epochs or steps, one of them")
+            raise ValueError(f"epochs={epochs}, steps={steps}: give one of them")
+        number = count("epochs", epochs, 1) if epochs is not None else count("steps", steps, 1)
+        for name, value in (("progress", progress), ("stop_if_diverged", stop_if_diverged)):
+            check_kind(name, value, bool, "True or False")
+        if on_step is not None:
+            check_kind("on_step", on_step, Callable, "a function of a StepResult")  # type: ignore[arg-type]
         x, y = self._checked(x, y)
         if len(x) < self.batch:
             raise ValueError(f"x has {len(x)} samples: not enough for one batch of {self.batch}")
-        from tqdm import tqdm  # a board that runs plans need not have it
-
-        count = steps if steps is not None else (epochs or 0) * (len(x) // self.batch)
-        if count < 1:
-            raise ValueError(f"epochs={epochs}, steps={steps}: must be at least 1")
+        self._memory.check_usable()
+        number *= len(x) // self.batch if epochs is not None else 1
         results: list[StepResult] = []
-        epoch = 0
-        with tqdm(total=count, unit="step", disable=not progress, delay=_PROGRESS_DELAY) as bar:
-            while len(results) < count:
-                for some, labels in batches(x, y, self.batch, self.seed, epoch):
-                    results.append(self.step(some, labels))
-                    bar.set_postfix(loss=f"{results[-1].loss:.4f}", refresh=False)
+        bar = _bar(number) if progress else None
+        try:
+            for some, labels, then in itertools.islice(batches_from(self._position, x, y, self.batch), number):
+                with DeferredInterrupt():
+                    run, loss, gradient = self._differentiate(some, labels)
+                    if stop_if_diverged and not math.isfinite(loss):
+                        raise self._diverged(loss, results)
+                    results.append(self._apply(run, loss, gradient, then))
+                    if on_step:
+                        on_step(results[-1])
+                if bar is not None:
+                    bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                     bar.update()
-                    if len(results) == count:
-                        break
-                epoch += 1
+        finally:
+            if bar is not None:
+                bar.close()
         return results
 
     def predict(self, x: Array) -> NDArray[np.float32]:
         """Logits (count, classes) of any number of samples."""
-        x = self._checked_samples(x)
-        self._check_usable()
+        x = samples_array(x, self.model.input_shape)
+        self._memory.check_usable()
         logits = np.empty((len(x), self.classes), np.float32)
         for start in range(0, len(x), self.batch):
             some = x[start : start + self.batch]
             padded = np.zeros((self.batch, *x.shape[1:]), np.float32)
             padded[: len(some)] = some
-            self._forward(padded)
-            logits[start : start + len(some)] = self._logits()[: len(some)]
+            with DeferredInterrupt():
+                self._forward(padded)
+                logits[start : start + len(some)] = self._logits()[: len(some)]
         return logits
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
@@ -184,156 +237,116 @@ class Trainer:
 
     def parameters(self) -> Parameters:
         """Present parameters by name ("0.weight", "0.bias", ...), in PyTorch's shapes."""
-        self._check_usable()
-        return self._read_parameters("weights")
+        self._memory.check_whole()
+        return self._memory.parameters("weights")
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replace all parameters and forget the optimizer's state.
+        """Replace all parameters, and begin anew: without momentum, and at the start of the data.
 
-        Raises GraphError for names or shapes that are not the model's, ValueError for values that are not finite.
+        Raises TypeError for values that are no real numbers, GraphError for names or shapes that are not the model's,
+        ValueError for values that are not finite.
         """
-        self._restore_from(self._finite(parameters), self._zeros())
+        given = finite_parameters(self.model, parameters)
+        self._restore_from(TrainingState(given, zeros(self.model), Position(self.seed)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and the optimizer's state to an .npz file, which is also what `restore` goes back to."""
-        state = self.parameters(), self._velocity()
-        arrays = state[0] | {_VELOCITY + name: value for name, value in state[1].items()}
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(target)
+        """Write parameters, the optimizer's state and the position in the data to an .npz file, which is also what
+        `restore` goes back to.
+
+        A file that was there stays until the new one is whole. Diverged, and the file stays, if values are not finite.
+        """
+        self._memory.check_whole()
+        velocity = self._memory.parameters("velocity") if self.optimizer.momentum else zeros(self.model)
+        state = TrainingState(self._memory.parameters("weights"), velocity, self._position)
+        try:
+            write_state(path, self.model, state)
+        except ValueError as error:
+            raise Diverged(f"{os.fspath(path)} is left as it was: the training has diverged, {error}") from None
         self._checkpoint = state
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Read what `save` wrote; without optimizer state in the file the optimizer starts afresh.
+        """Read what `save` wrote, and go on from there: `fit` gives the same bits as if it had not been interrupted.
 
-        Raises FileNotFoundError, and ValueError or GraphError, before anything changes, if the file does not fit.
+        The learning rate stays the trainer's. A file of parameters alone is a training at its beginning. Raises
+        OSError, or FileError or GraphError (both ValueErrors) that name the file, before anything changes.
         """
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        velocity = {
-            name.removeprefix(_VELOCITY): arrays.pop(name) for name in list(arrays) if name.startswith(_VELOCITY)
-        }
-        self._restore_from(self._finite(arrays), self._finite(velocity) if velocity else self._zeros())
+        state = read_state(path, self.model, self.seed)
+        if state.has_velocity and not self.optimizer.momentum:
+            raise FileError(
+                f"{os.fspath(path)}: has momentum buffers, and this optimizer has no momentum: make the trainer with "
+                "SGD(lr, momentum=...), or give the file's parameters alone to load_parameters"
+            )
+        self._restore_from(state)
 
     def restore(self) -> None:
-        """Write programs and the last known state to the device.
+        """Write programs and the last known state to the device, and take it from another trainer if there is one.
 
-        That state is the one of the latest `load`, `load_parameters` or `save`, or the initial one.
+        That state is the one of the latest `load`, `load_parameters` or `save`, or the initial one. Raises
+        DeviceNotReady if the device needs a reset first.
         """
-        for program in self.plan.programs.values():
-            self.device.write(program.address, program.words)
-        parameters, velocity = self._checkpoint
-        states = {"weights": parameters}
-        if self.optimizer.momentum:
-            states["velocity"] = velocity
-        for prefix, values in states.items():
-            for name, words in self.plan.pack_parameters(values, prefix).items():
-                self.device.write(self.plan.tensors[name].address, words)
-        self.device.set_scalars(self.optimizer.lr, self.optimizer.weight_decay, self.optimizer.momentum)
-        self._broken = False
+        self.device.check_ready()
+        with self._memory.changing():
+            self._has_gradients = False
+            self._memory.restore(self._checkpoint.parameters, self._checkpoint.velocity, self.optimizer)
+            self._position = self._checkpoint.position
 
-    def _restore_from(self, parameters: Parameters, velocity: Parameters) -> None:
-        self._checkpoint = parameters, velocity
+    def _restore_from(self, state: TrainingState) -> None:
+        self.device.check_ready()
+        self._checkpoint = state
         self.restore()
 
-    def _zeros(self) -> Parameters:
-        return {name: np.zeros(shape, np.float32) for name, shape in self.model.parameter_shapes().items()}
-
-    def _finite(self, values: Mapping[str, Array]) -> Parameters:
-        check_parameters(self.model, values)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused just below
-            arrays = {name: np.array(values[name], np.float32) for name in self.model.parameter_shapes()}
-        for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} has values that are not finite as float32")
-        return arrays
-
-    def _checked_samples(self, x: Array) -> NDArray[np.float32]:
-        x = np.asarray(x)
-        if not np.issubdtype(x.dtype, np.floating):
-            raise TypeError(f"x has dtype {x.dtype}: expected a floating type")
-        if x.shape[1:] != self.model.input_shape or x.ndim == 0 or len(x) == 0:
-            raise ValueError(f"x has shape {x.shape}: expected (count, {', '.join(map(str, self.model.input_shape))})")
-        with np.errstate(over="ignore"):
-            x = x.astype(np.float32)
-        if not np.isfinite(x).all():
-            raise ValueError(f"x has {int((~np.isfinite(x)).sum())} values that are not finite as float32")
-        return x
-
     def _checked(self, x: Array, y: Array) -> tuple[NDArray[np.float32], Array]:
-        x, y = self._checked_samples(x), np.asarray(y)
-        if not np.issubdtype(y.dtype, np.integer):
-            raise TypeError(f"y has dtype {y.dtype}: expected integers")
-        if y.shape != (len(x),):
-            raise ValueError(f"y has shape {y.shape}: expected ({len(x)},), one label for each sample")
-        if y.min() < 0 or y.max() >= self.classes:
-            raise ValueError(f"labels range from {y.min()} to {y.max()}: expected 0 to {self.classes - 1}")
+        x = samples_array(x, self.model.input_shape)
+        return x, labels_array(y, len(x), self.classes)
+
+    def _whole_batch(self, x: Array, y: Array) -> tuple[NDArray[np.float32], Array]:
+        x, y = self._checked(x, y)
+        if len(x) != self.batch:
+            raise ValueError(f"x has {len(x)} samples: this trainer was made for batches of {self.batch}")
         return x, y
 
-    def _check_usable(self) -> None:
-        if self._broken:
-            raise TrainerError("the device stopped with an error: call device.reset() and then restore()")
+    def _differentiate(self, x: NDArray[np.float32], y: Array) -> tuple[ProgramRun, float, Array]:
+        """The forward program's report, and the loss with its gradient by the logits."""
+        run = self._forward(x)
+        loss, gradient = cross_entropy(self._logits(), y)
+        operand = self.plan.config.operand
+        lost = int(((gradient != 0) & (np.abs(gradient) < operand.min_normal)).sum())
+        if lost and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{lost} of {gradient.size} gradients by the logits are below {operand.min_normal:.2g}, the least that "
+                f"{operand} operands hold: they count as zero, and so may others. See docs/numerics.md.",
+                stacklevel=3,
+            )
+        return run, loss, gradient
 
-    def _write(self, name: str, array: Array) -> None:
-        tensor = self.plan.tensors[name]
-        self.device.write(tensor.address, tensor.pack(array))
+    def _apply(self, run: ProgramRun, loss: float, gradient: Array, then: Position | None = None) -> StepResult:
+        """The second half of a step, behind which the data are at ``then``."""
+        self._memory.write("logits_gradient", gradient)
+        with self._memory.changing():
+            self._has_gradients = False
+            runs = [run, self._memory.run("backward_update")]
+            self._position = then or self._position
+        return step_result(loss, runs)
 
-    def _read(self, name: str) -> Any:
-        tensor = self.plan.tensors[name]
-        return tensor.unpack(self.device.read(tensor.address, tensor.nbytes))
-
-    def _read_parameters(self, prefix: str) -> Parameters:
-        tensors = {name: tensor for name, tensor in self.plan.tensors.items() if name.startswith(f"{prefix}.")}
-        words = {name: self.device.read(tensor.address, tensor.nbytes) for name, tensor in tensors.items()}
-        return self.plan.unpack_parameters(words, prefix)
-
-    def _velocity(self) -> Parameters:
-        return self._read_parameters("velocity") if self.optimizer.momentum else self._zeros()
+    def _diverged(self, loss: float, results: list[StepResult]) -> Diverged:
+        return Diverged(
+            f"the loss of step {len(results) + 1} is {loss:g} at lr {self.optimizer.lr:g}: the training has diverged, "
+            "and stops before this step. restore() or load() go back to a state before; a smaller rate, set_lr(...), "
+            "may help",
+            results,
+        )
 
     def _logits(self) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = self._read("logits").reshape(self.batch, self.classes)
+        logits: NDArray[np.float32] = self._memory.read("logits").reshape(self.batch, self.classes)
         return logits
 
-    def _forward(self, x: NDArray[np.float32]) -> _Run:
-        self._write("input", x)
-        return self._run("forward")
-
-    def _run(self, name: str) -> _Run:
-        program = self.plan.programs[name]
-        try:
-            result = self.device.run(program.address, program.nbytes)
-        except DeviceError:
-            self._broken = True
-            raise
-        phases: Counter[tuple[int, str]] = Counter()
-        before = 0
-        for label, stamp in zip(program.labels, result.timestamps, strict=False):
-            phases[label] += stamp - before
-            before = stamp
-        return _Run(result.cycles, result.counters, phases)
+    def _forward(self, x: NDArray[np.float32]) -> ProgramRun:
+        self._memory.write("input", x)
+        return self._memory.run("forward")
 
 
-def _check_config(plan: Config, device: Config) -> None:
-    ours, theirs = plan.as_dict(), device.as_dict()
-    differ = [f"{name} {ours[name]}, the device's {theirs[name]}" for name in ours if ours[name] != theirs[name]]
-    if differ:
-        raise ConfigurationMismatch(f"the plan was compiled for another configuration: {'; '.join(differ)}")
+def _bar(steps: int) -> Any:
+    from tqdm import tqdm  # a board that runs plans need not have it
 
-
-@dataclass(frozen=True)
-class _Run:
-    cycles: int | None
-    counters: Mapping[str, int]
-    phases: Mapping[tuple[int, str], int]
-
-
-def _summary(loss: float, runs: list[_Run]) -> StepResult:
-    counters: Counter[str] = Counter()
-    phases: Counter[tuple[int, str]] = Counter()
-    cycles = [run.cycles for run in runs if run.cycles is not None]
-    for run in runs:
-        counters.update(run.counters)
-        phases.update(run.phases)
-    return StepResult(loss, sum(cycles) if cycles else None, dict(counters), dict(phases))
+    return tqdm(total=steps, unit="step", delay=_PROGRESS_DELAY)

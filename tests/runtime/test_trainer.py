@@ -9,32 +9,7 @@ import eftrain_hdl as ef
 from eftrain_hdl.data import batches
 from eftrain_hdl.golden import GoldenStep
 from eftrain_hdl.graph import cross_entropy, initial_parameters
-
-CONFIG = ef.Config(rows=4, lanes=4)
-
-
-def model() -> ef.Sequential:
-    return ef.Sequential(
-        ef.Conv2d(1, 4, 3, padding=1), ef.ReLU(), ef.MaxPool2d(2), ef.Flatten(), ef.Linear(16, 3), input_shape=(1, 4, 4)
-    )
-
-
-def make(optimizer: ef.SGD | None = None) -> ef.Trainer:
-    optimizer = optimizer or ef.SGD(lr=0.1, momentum=0.9)
-    device = ef.EmulatorDevice(CONFIG, 1 << 20)
-    return ef.Trainer(model(), loss=ef.CrossEntropyLoss(), optimizer=optimizer, batch=4, device=device, seed=1)
-
-
-def data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
-    y = generator.integers(0, 3, count)
-    x = generator.standard_normal((count, 1, 4, 4)).astype(np.float32)
-    x[np.arange(count), 0, y] += 3  # the class is the bright row
-    return x, y
-
-
-def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
-    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+from tests.runtime.training import CONFIG, data, make, model, same
 
 
 def test_fit_follows_the_golden_steps_and_learns() -> None:
@@ -123,7 +98,7 @@ def test_load_refuses_what_does_not_fit(tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", **wrong)  # type: ignore[arg-type]
     with pytest.raises(ef.GraphError, match="4.weight"):
         trainer.load(tmp_path / "wrong.npz")
-    with pytest.raises(ValueError, match="0.bias has values that are not finite"):
+    with pytest.raises(ValueError, match="0.bias has 4 of 4 values that are not finite"):
         trainer.load_parameters({**before, "0.bias": np.full(4, np.inf)})
     with pytest.raises(FileNotFoundError):
         trainer.load(tmp_path / "missing.npz")

@@ -16,7 +16,7 @@ import eftrain_hdl
 from eftrain_hdl.config import Config
 from eftrain_hdl.planner.dram import MemoryModel, memory_model
 from eftrain_hdl.runtime.driver import RegisterDevice
-from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cache_directory
+from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cached, find_toolchain
 
 __all__ = ["SimDevice", "cached_verilog"]
 
@@ -40,22 +40,22 @@ def cached_verilog(
     config: Config, progress: Callable[[str], None] | None = None, *, probed: bool = False
 ) -> str:
     """Verilog of the accelerator, with probes or without; elaborated once for each configuration and version of the
-    sources.
+    sources. Raises CacheError if the cache cannot be used.
     """
-    path = cache_directory() / "verilog" / f"{_gateware_key(config)}{'-probed' if probed else ''}.v"
-    if path.exists():
-        return path.read_text()
-    from eftrain_hdl.rtl.probes import generate_probed_verilog
-    from eftrain_hdl.rtl.top import generate_verilog
+    what = f"a {config.rows} x {config.lanes} accelerator"
 
-    if progress:
-        progress(f"elaborating a {config.rows} x {config.lanes} accelerator")
-    text = generate_probed_verilog(config) if probed else generate_verilog(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{hashlib.sha256(text.encode()).hexdigest()[:8]}")
-    partial.write_text(text)
-    partial.replace(path)
-    return text
+    def make(work: Path) -> Path:
+        from eftrain_hdl.rtl.probes import generate_probed_verilog
+        from eftrain_hdl.rtl.top import generate_verilog
+
+        if progress:
+            progress(f"elaborating {what}")
+        path = work / "top.v"
+        path.write_text(generate_probed_verilog(config) if probed else generate_verilog(config), encoding="utf-8")
+        return path
+
+    name = f"verilog/{_gateware_key(config)}{'-probed' if probed else ''}.v"
+    return cached(name, f"the Verilog of {what}", make, progress).read_text(encoding="utf-8")
 
 
 class SimDevice(RegisterDevice):
@@ -79,6 +79,8 @@ class SimDevice(RegisterDevice):
         Cycles without progress after which the machine stops with an error.
     progress : callable or None
         Told in a line of text before each slow step of the first use.
+
+    Raises ToolError if a tool is missing or fails, CacheError if the folder of compiled models cannot be used.
     """
 
     _model: ClassVar[type[VerilatedModel]] = VerilatedModel
@@ -99,6 +101,7 @@ class SimDevice(RegisterDevice):
         self.window_base = 0
         self.window_limit = memory_bytes
         assert config.data_width is not None
+        find_toolchain()  # or say what is missing before anything is elaborated
         library = build_model(
             cached_verilog(config, progress, probed=self._probed),
             ports=config.ports,

@@ -1,14 +1,21 @@
 """The Verilator harness, driven through a small copy engine with the accelerator's ports."""
 
-import multiprocessing
-import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from amaranth.back import verilog
 
 from eftrain_hdl.planner.dram import memory_model
-from eftrain_hdl.runtime.verilator import BusError, ProtocolError, ToolError, VerilatedModel, build_model
+from eftrain_hdl.runtime.verilator import (
+    BusError,
+    ProtocolError,
+    ToolError,
+    VerilatedModel,
+    build,
+    build_model,
+    find_toolchain,
+)
 from tests.runtime.copy_engine import BUSY, DONE, DROP_ARVALID, EARLY_WLAST, ERROR, IDENTITY, REGISTERS, CopyEngine
 
 PORTS, WIDTH = 2, 128
@@ -246,33 +253,45 @@ def test_verilator_errors_are_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("EFTRAIN_CACHE", str(tmp_path))
     with pytest.raises(ToolError, match=r"(?s)Verilator failed with status \d+:.*top.v:1"):
         build_model("module top(input a; endmodule", ports=1, data_width=32, top="top")
-    assert not list(tmp_path.glob("build-*"))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.so.lock"]
 
 
-def _stub_build(work, cache, verilog, ports, data_width, top, probed, tools, report):
-    report("built")
-    library = work / "model.so"
-    library.write_bytes(b"")
-    return library
+def test_a_damaged_library_is_built_again_before_it_is_loaded(library, text, tmp_path, monkeypatch):
+    """A process that maps a library cut short is killed."""
+    whole = library.read_bytes()
+
+    def copy_build(work, *_):
+        (work / "model.so").write_bytes(whole)
+        return work / "model.so"
+
+    monkeypatch.setenv("EFTRAIN_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "_build", copy_build)
+    lines = []
+    copy = build_model(text, ports=PORTS, data_width=WIDTH, top="top")
+    for content in (whole[:-1], whole[: len(whole) // 2], b""):
+        copy.unlink()  # not the file that this process has mapped
+        copy.write_bytes(content)
+        assert build_model(text, ports=PORTS, data_width=WIDTH, top="top", progress=lines.append) == copy
+        assert copy.read_bytes() == whole
+        with make(copy) as model:
+            assert model.read32(REGISTERS["identity"]) == IDENTITY
+    assert lines == [f"{copy} is damaged: it is made again"] * 3
 
 
-def _build_in_child(cache, barrier, results):
-    os.environ["EFTRAIN_CACHE"] = cache
-    from eftrain_hdl.runtime.verilator import build
-
-    build._build = _stub_build
-    lines: list[str] = []
-    barrier.wait()
-    build.build_model("module top; endmodule", ports=1, data_width=32, top="top", progress=lines.append)
-    results.put(lines)
-
-
-def test_two_processes_build_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
-    children = [context.Process(target=_build_in_child, args=(str(tmp_path), barrier, results)) for _ in range(2)]
-    for child in children:
-        child.start()
-    assert sorted(results.get(timeout=60) for _ in children) == [[], ["built"]]
-    for child in children:
-        child.join()
+@pytest.mark.full
+def test_paths_with_spaces(text, tmp_path, monkeypatch):
+    """Of the cache, of Verilator and of Python; characters that shells and make know besides."""
+    for name in ("a b", "a$b#c:d'e\"(%)&;\u00e9"):
+        place = tmp_path / name
+        place.mkdir()
+        tools = find_toolchain()
+        (place / "root").symlink_to(tools.root)
+        (place / "verilator").symlink_to(tools.verilator)
+        (place / "python").symlink_to(tools.python)
+        moved = replace(
+            tools, verilator=str(place / "verilator"), root=str(place / "root"), python=str(place / "python")
+        )
+        monkeypatch.setattr(build, "find_toolchain", lambda moved=moved: moved)
+        monkeypatch.setenv("EFTRAIN_CACHE", str(place / "cache"))
+        with make(build_model(text, ports=PORTS, data_width=WIDTH, top="top")) as model:
+            assert model.read32(REGISTERS["identity"]) == IDENTITY

@@ -1,12 +1,14 @@
 """The RTL in Verilator: builds a shared library from Verilog and runs it behind a model of the board's DRAM."""
 
-from .build import build_model, cache_directory
+from .build import build_model
+from .cache import CacheError, cache_directory, cached
 from .model import BusError, ProtocolError, VerilatedModel
 from .recording import Changes, RecordingModel
-from .tools import ToolError
+from .tools import ToolError, find_toolchain
 
 __all__ = [
     "BusError",
+    "CacheError",
     "Changes",
     "ProtocolError",
     "RecordingModel",
@@ -14,4 +16,6 @@ __all__ = [
     "VerilatedModel",
     "build_model",
     "cache_directory",
+    "cached",
+    "find_toolchain",
 ]

@@ -1,47 +1,27 @@
 """Compiles Verilog and the C++ harness into a shared library, once for each content."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from .cache import cached
 from .memory import MAX_PORTS
 from .tools import Toolchain, ToolError, find_toolchain
 
-__all__ = ["build_model", "cache_directory"]
+__all__ = ["build_model"]
 
 _SOURCES = Path(__file__).parent / "csrc"
 # Functions and files are split because compilers take time with the square of a function's length.
 _VERILATOR_FLAGS = (
     "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing",
     "--output-split-cfuncs", "2000", "--output-split", "8000",
-    "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC",
+    "--no-MMD", "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--prefix", "Vtop", "-CFLAGS", "-fPIC",
 )
 _CXX_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-Wall", "-Wextra")
 _LIBRARY = "model.so"
-
-
-def cache_directory() -> Path:
-    """Where compiled models are kept: ``$EFTRAIN_CACHE``, or ``eftrain-hdl`` in the user's cache directory.
-
-    Nothing is removed from it automatically; deleting it costs only the time to compile again.
-    """
-    if override := os.environ.get("EFTRAIN_CACHE"):
-        return Path(override).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eftrain-hdl"
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _key(verilog: str, ports: int, data_width: int, top: str, probed: bool, tools: Toolchain) -> str:
@@ -58,9 +38,9 @@ def build_model(
     verilog: str, *, ports: int, data_width: int, top: str, probed: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Return the shared library for a Verilog text, compiling it unless the cache has it.
+    """Return the shared library for a Verilog text, compiling it unless the cache has it whole.
 
-    Two processes that ask for the same model compile it once.
+    Processes that ask for the same model compile it once.
 
     Parameters
     ----------
@@ -76,7 +56,7 @@ def build_model(
     probed
         The design has the outputs of ``ProbedTop``, and the library is to record them, for ``RecordingModel``.
     progress
-        Called with a line of text before each slow step.
+        Called with a line of text before each slow step, and when another process has to be waited for.
 
     Raises
     ------
@@ -84,27 +64,21 @@ def build_model(
         For a port count or width that the harness does not cover.
     ToolError
         If a tool is missing or fails; the message carries the end of its output.
+    CacheError
+        If the folder of the cache cannot be used.
     """
     if not 1 <= ports <= MAX_PORTS:
         raise ValueError(f"ports must lie between 1 and {MAX_PORTS}, not {ports!r}")
     if data_width not in (32, 64, 128, 256):
         raise ValueError(f"data_width must be 32, 64, 128 or 256, not {data_width!r}")
     tools = find_toolchain()
-    cache = cache_directory()
-    cache.mkdir(parents=True, exist_ok=True)
-    key = _key(verilog, ports, data_width, top, probed, tools)
-    library = cache / key / _LIBRARY
-    if library.exists():
-        return library
     report = progress or (lambda line: None)
-    with _lock(cache / f"{key}.lock"):
-        if library.exists():
-            return library
-        with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as work:
-            built = _build(Path(work), cache, verilog, ports, data_width, top, probed, tools, report)
-            library.parent.mkdir(exist_ok=True)
-            built.replace(library)
-    return library
+
+    def make(work: Path) -> Path:
+        return _build(work, verilog, ports, data_width, top, probed, tools, report)
+
+    name = f"{_key(verilog, ports, data_width, top, probed, tools)}/{_LIBRARY}"
+    return cached(name, "the same model", make, progress)
 
 
 def _run(command: list[str], work: Path, tools: Toolchain, what: str) -> None:
@@ -116,25 +90,18 @@ def _run(command: list[str], work: Path, tools: Toolchain, what: str) -> None:
 
 
 def _build(
-    work: Path, cache: Path, verilog: str, ports: int, data_width: int, top: str, probed: bool, tools: Toolchain,
+    work: Path, verilog: str, ports: int, data_width: int, top: str, probed: bool, tools: Toolchain,
     report: Callable[[str], None],
 ) -> Path:
-    (work / "top.v").write_text(verilog)
+    (work / "top.v").write_text(verilog, encoding="utf-8")
     for source in _SOURCES.iterdir():
         shutil.copy(source, work)
+    tools = tools.reached_from(work)
     report(f"verilating {len(verilog) // 1000} kB of Verilog")
     _run([tools.verilator, *_VERILATOR_FLAGS, "--top-module", top, "-Mdir", ".", "top.v"], work, tools, "Verilator")
     report(f"compiling {len(list(work.glob('Vtop*.cpp')))} C++ files (kept for the next run)")
-    # The wheel's verilated.mk has no flag for precompiled headers and the path of the machine it was built on.
-    # Verilator's own runtime is the same for every model: its archive is made once for each set of tools.
-    runtime = cache / f"runtime-{hashlib.sha256(tools.identity.encode()).hexdigest()[:32]}.a"
-    targets = ["libVtop.a"] if runtime.exists() else ["libVtop.a", "libverilated.a"]
-    settings = [f"CXX={tools.cxx}", f"LINK={tools.cxx}", f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include",
-                "OPT_FAST=-O3", "OPT_GLOBAL=-O2", "VM_PARALLEL_BUILDS=1"]
-    _run([tools.make, "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", *settings, *targets],
-         work, tools, "compiling the model")
-    if not runtime.exists():
-        (work / "libverilated.a").replace(runtime)
+    runtime = _runtime(work, tools, report)
+    _make(work, tools, "libVtop.a")
     library = work / _LIBRARY
     include = Path(tools.root) / "include"
     _run([tools.cxx, *_CXX_FLAGS, "-shared", "-I.", f"-isystem{include}", f"-isystem{include / 'vltstd'}",
@@ -143,3 +110,22 @@ def _build(
           "harness.cpp", "dram.cpp", "-Wl,--whole-archive", "libVtop.a", str(runtime), "-Wl,--no-whole-archive",
           "-lpthread", "-o", str(library)], work, tools, "linking the model")
     return library
+
+
+def _runtime(work: Path, tools: Toolchain, report: Callable[[str], None]) -> Path:
+    """Verilator's own runtime, which is the same for every model: an archive made once for each set of tools."""
+
+    def make(_: Path) -> Path:
+        _make(work, tools, "libverilated.a")
+        return work / "libverilated.a"
+
+    identity = hashlib.sha256(tools.identity.encode()).hexdigest()[:32]
+    return cached(f"runtime-{identity}.a", "Verilator's runtime", make, report)
+
+
+def _make(work: Path, tools: Toolchain, target: str) -> None:
+    # The wheel's verilated.mk has no flag for precompiled headers and the path of the machine it was built on.
+    settings = [f"CXX={tools.cxx}", f"LINK={tools.cxx}", f"PYTHON3={tools.python}", "CFG_CXXFLAGS_PCH_I=-include",
+                "OPT_FAST=-O3", "OPT_GLOBAL=-O2", "VM_PARALLEL_BUILDS=1"]
+    _run([tools.make, "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", *settings, target], work, tools,
+         "compiling the model")

@@ -1,10 +1,11 @@
 """Finds what turns Verilog into a shared library: Verilator, a C++ compiler and make."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,12 +26,22 @@ class Toolchain:
     root: str
     cxx: str
     make: str
+    python: str
     identity: str
 
     @property
     def environment(self) -> dict[str, str]:
         """The process environment with ``VERILATOR_ROOT`` set."""
         return {**os.environ, "VERILATOR_ROOT": self.root}
+
+    def reached_from(self, work: Path) -> "Toolchain":
+        """The same tools through links in the folder ``work``, for commands that run there.
+
+        make and Verilator's rules cut paths at spaces, and an environment of Python may lie anywhere.
+        """
+        (work / "verilator").symlink_to(self.root)
+        (work / "python").symlink_to(self.python)
+        return replace(self, root="verilator", python="./python")
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str:
@@ -81,5 +92,5 @@ def find_toolchain() -> Toolchain:
     if verilator is None or missing:
         raise ToolError(f"the Verilator device needs tools that were not found: {', '.join(missing)}")
     binary, root, version = verilator
-    identity = f"{version}; {_output(cxx, '--version').splitlines()[0]}; {sys.platform}"
-    return Toolchain(binary, root, cxx, make, identity)
+    identity = f"{version}; {_output(cxx, '--version').splitlines()[0]}; {sys.platform} {platform.machine()}"
+    return Toolchain(binary, root, cxx, make, sys.executable, identity)

@@ -62,6 +62,8 @@ def _check_places(plan: Plan) -> None:
         free, before = one.address + one.nbytes, name
         if free > end:
             raise ValueError(f"{name} lies outside of the plan's memory, which ends at {end:#x}")
+    if free + -free % PAGE != end:
+        raise ValueError(f"memory_bytes is {plan.memory_bytes}: expected {free + -free % PAGE - plan.memory_base}")
 
 
 def _check_program(plan: Plan, program: PlannedProgram) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eftrain_hdl.files import write_text
 from eftrain_hdl.isa import Unit
 
 from .activity import State
@@ -40,9 +41,8 @@ def trace_events(timeline: Timeline) -> dict[str, Any]:
 
 
 def write_trace(timeline: Timeline, path: Path) -> None:
-    """Write :func:`trace_events` to a file, whose folder is made if it does not exist."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(trace_events(timeline), separators=(",", ":")))
+    """Write :func:`trace_events` to a file, whose folder is made if it does not exist; an interruption leaves none."""
+    write_text(path, json.dumps(trace_events(timeline), separators=(",", ":")))
 
 
 def _time(timeline: Timeline, cycle: int) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eftrain_hdl.files import atomic_write
+
 __all__ = ["MANIFEST", "OutputError", "check_output", "manifest_text", "write_output"]
 
 MANIFEST = "manifest.json"
@@ -48,8 +50,8 @@ def write_output(directory: Path, files: Mapping[str, bytes]) -> None:
     for path in sorted(files, key=lambda path: path != MANIFEST):
         target = directory / path
         if not target.exists() or target.read_bytes() != files[path]:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(files[path])
+            with atomic_write(target) as file:
+                file.write(files[path])
 
 
 def _files_written_before(directory: Path) -> set[str]:

@@ -104,6 +104,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"optimizer": {"lr": "0", "momentum": 0, "weight_decay": 0}}, "SGD: lr='0': expected a number"),
         ({"memory_bytes": 4096}, "lies outside of the plan's memory"),
         ({"memory_bytes": 1 << 41}, "more than 40 address bits"),
+        ({"memory_bytes": 1 << 40}, "memory_bytes is 1099511627776: expected [0-9]+$"),
         ({"memory_base": 4096}, "input begins at 0x0, before the end of the beginning of its memory at 0x1000"),
         ({"memory_base": 100}, "memory_base must be a multiple of 4096"),
         ({"tensors": {}}, "tensors: gradient.0 is missing"),

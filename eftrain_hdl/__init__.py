@@ -8,47 +8,80 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compiler import CompileError as CompileError
-    from .compiler import Plan as Plan
-    from .compiler import PlanFileError as PlanFileError
-    from .compiler import compile_model as compile_model
-    from .compiler import load_plan as load_plan
-    from .compiler import save_plan as save_plan
-    from .config import Config as Config
-    from .config import ConfigError as ConfigError
-    from .data import DataError as DataError
-    from .data import Dataset as Dataset
-    from .data import load_data as load_data
-    from .graph import SGD as SGD
-    from .graph import AvgPool2d as AvgPool2d
-    from .graph import BatchNorm2d as BatchNorm2d
-    from .graph import Conv2d as Conv2d
-    from .graph import CrossEntropyLoss as CrossEntropyLoss
-    from .graph import Flatten as Flatten
-    from .graph import GraphError as GraphError
-    from .graph import Linear as Linear
-    from .graph import MaxPool2d as MaxPool2d
-    from .graph import ReLU as ReLU
-    from .graph import Residual as Residual
-    from .graph import Sequential as Sequential
-    from .numerics import BF16 as BF16
-    from .numerics import FP32 as FP32
-    from .numerics import FloatFormat as FloatFormat
-    from .runtime.board import PynqDevice as PynqDevice
-    from .runtime.board import UioDevice as UioDevice
-    from .runtime.device import Device as Device
-    from .runtime.device import RunResult as RunResult
-    from .runtime.emulator import EmulatorDevice as EmulatorDevice
-    from .runtime.errors import ConfigurationMismatch as ConfigurationMismatch
-    from .runtime.errors import DeviceError as DeviceError
-    from .runtime.errors import DeviceNotReady as DeviceNotReady
-    from .runtime.errors import DeviceTimeout as DeviceTimeout
-    from .runtime.sim import SimDevice as SimDevice
-    from .runtime.trainer import Diverged as Diverged
-    from .runtime.trainer import StepResult as StepResult
-    from .runtime.trainer import Trainer as Trainer
-    from .runtime.trainer import TrainerError as TrainerError
-    from .zoo import models as models
+    from .compiler import CompileError, Plan, PlanFileError, compile_model, load_plan, save_plan
+    from .config import Config, ConfigError
+    from .data import DataError, Dataset, load_data
+    from .graph import (
+        SGD,
+        AvgPool2d,
+        BatchNorm2d,
+        Conv2d,
+        CrossEntropyLoss,
+        Flatten,
+        GraphError,
+        Linear,
+        MaxPool2d,
+        ReLU,
+        Residual,
+        Sequential,
+    )
+    from .numerics import BF16, FP16, FP32, TF32, FloatFormat
+    from .runtime.board import PynqDevice, UioDevice
+    from .runtime.device import Device, RunResult
+    from .runtime.emulator import EmulatorDevice
+    from .runtime.errors import ConfigurationMismatch, DeviceError, DeviceNotReady, DeviceTimeout
+    from .runtime.sim import SimDevice
+    from .runtime.trainer import Diverged, StepResult, Trainer, TrainerError
+    from .zoo import models
+
+__all__ = [
+    "BF16",
+    "FP16",
+    "FP32",
+    "SGD",
+    "TF32",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "CompileError",
+    "Config",
+    "ConfigError",
+    "ConfigurationMismatch",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "DataError",
+    "Dataset",
+    "Device",
+    "DeviceError",
+    "DeviceNotReady",
+    "DeviceTimeout",
+    "Diverged",
+    "EmulatorDevice",
+    "Flatten",
+    "FloatFormat",
+    "GraphError",
+    "Linear",
+    "MaxPool2d",
+    "Plan",
+    "PlanFileError",
+    "PynqDevice",
+    "ReLU",
+    "Residual",
+    "RunResult",
+    "Sequential",
+    "SimDevice",
+    "StepResult",
+    "Trainer",
+    "TrainerError",
+    "UioDevice",
+    "__version__",
+    "compile_model",
+    "load_data",
+    "load_plan",
+    "models",
+    "save_plan",
+]
+
+__version__ = "0.1.0"
 
 _MODULES = {
     "compiler": ("CompileError", "Plan", "PlanFileError", "compile_model", "load_plan", "save_plan"),
@@ -58,7 +91,7 @@ _MODULES = {
         "SGD", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Flatten", "GraphError", "Linear", "MaxPool2d",
         "ReLU", "Residual", "Sequential",
     ),
-    "numerics": ("BF16", "FP32", "FloatFormat"),
+    "numerics": ("BF16", "FP16", "FP32", "TF32", "FloatFormat"),
     "runtime.board": ("PynqDevice", "UioDevice"),
     "runtime.device": ("Device", "RunResult"),
     "runtime.emulator": ("EmulatorDevice",),

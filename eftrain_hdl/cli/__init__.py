@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eftrain_hdl import __version__
 from eftrain_hdl.cli import area, build, compile, export, info, plan, pnr, run, trace, train, verilog
 from eftrain_hdl.cli.common import CliError, Parser
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"eftrain-hdl {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_parser(commands)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from eftrain_hdl import __version__
 from eftrain_hdl.config import Config
 from eftrain_hdl.registers import REGISTER_MAP
 from eftrain_hdl.rtl.axi.lite import RegisterBank
@@ -127,7 +126,7 @@ class Accelerator(wiring.Component):
 
     def _elaborate_identity(self, m: Module, bank: RegisterBank) -> None:
         config = self.config
-        major, minor, patch = (int(part) for part in version("eftrain-hdl").split(".")[:3])
+        major, minor, patch = (int(part) for part in __version__.split(".")[:3])
         values = {
             "version_major": major,
             "version_minor": minor,

@@ -28,7 +28,8 @@ _CHUNK = 1 << 14
 def _gateware_key(config: Config) -> str:
     """Hash of the configuration and of every source file that the Verilog depends on."""
     root = Path(eftrain_hdl.__file__).parent
-    digest = hashlib.sha256(f"{version('amaranth')} {sorted(config.as_dict().items())}".encode())
+    versions = f"{eftrain_hdl.__version__} {version('amaranth')}"
+    digest = hashlib.sha256(f"{versions} {sorted(config.as_dict().items())}".encode())
     for name in _GATEWARE:
         path = root / name
         for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from importlib.resources import files
 
+from eftrain_hdl import __version__
 from eftrain_hdl.boards import Board
 from eftrain_hdl.config import Config
 from eftrain_hdl.export.c_header import c_header
@@ -104,7 +105,7 @@ def _description(board: Board, config: Config, clock_mhz: float) -> dict[str, ob
     return {
         "board": board.name,
         "part": board.part,
-        "eftrain_hdl": version("eftrain-hdl"),
+        "eftrain_hdl": __version__,
         "amaranth": version("amaranth"),
         "vlnv": IP_VLNV,
         "register_map_version": REGISTER_MAP_VERSION,

@@ -1,7 +1,6 @@
 # `make` alone lists the targets. Everything runs from .venv, which is made on first use.
 PYTHON ?= python3
 VENV   := .venv
-PYNQ_VENV := .venv-pynq
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 # A file's tests share what they compile; tests/conftest.py says which files start first.
@@ -14,20 +13,27 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tools that look for `python` by name (Verilator's make rules) find the one of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-full test-pynq bench lint clean check-python check-cxx check-perl
+# An interpreter of one version, such as 3.10, that can make environments: on PATH or of pyenv; empty if there is none.
+interpreter = $(firstword $(shell for python in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
+  $$python -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$python; done))
+PYTHON_TESTS := $(addprefix test-python,3.10 3.11 3.12 3.13)
+
+.PHONY: help demo test test-full test-pythons $(PYTHON_TESTS) test-pynq test-pynq3 test-pynq4 bench lint clean
+.PHONY: check-python check-cxx check-perl
 
 help:
 	@echo "make demo       train a small CNN on handwritten digits on the simulated accelerator (RTL in Verilator)"
 	@echo "make test       the tests; make test-full adds those that take minutes each"
-	@echo "make test-pynq  the tests of the PYNQ driver, with pynq in .venv-pynq"
+	@echo "make test-pynq  the tests of the PYNQ driver, with pynq 3.1 (where there is Python 3.10) and pynq 4"
+	@echo "make test-pythons  the tests that simulate little, on each Python of 3.10 to 3.13 that is found"
 	@echo "make bench      measure and print the figures that the documentation quotes"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove build/, caches and .venv"
 
 check-python:
-	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Python 3.11 or newer; or make PYTHON=/path/to/python3)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "too old: $$($(PYTHON) --version); Python 3.11 or newer is needed (make PYTHON=/path/to/python3)"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Python 3.10 or newer; or make PYTHON=/path/to/python3)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "too old: $$($(PYTHON) --version); Python 3.10 or newer is needed (make PYTHON=/path/to/python3)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "missing: the venv module of $(PYTHON) (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 
@@ -61,15 +67,40 @@ test: check-cxx check-perl $(VENV)/.installed-test
 
 test-full: check-cxx check-perl $(VENV)/.installed-test
 	$(PYTEST) -m ""
+	@$(MAKE) --no-print-directory test-pythons
 
-# pynq wants older versions of NumPy and gRPC than the rest needs: an environment of its own.
-$(PYNQ_VENV)/.installed: pyproject.toml setup.py | check-python
-	$(PYTHON) -m venv $(PYNQ_VENV)
-	$(PYNQ_VENV)/bin/python -m pip install --quiet --editable '.[pynq]' 'pytest>=8,<10'
+test-pythons: $(PYTHON_TESTS)
+
+.venv-3.%/.installed: pyproject.toml setup.py
+	$(call interpreter,3.$*) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --editable '.[data]' 'pytest>=8,<10' 'pytest-xdist>=3.7,<4' 'hypothesis>=6.100,<7'
 	@touch $@
 
-test-pynq: check-cxx check-perl $(PYNQ_VENV)/.installed
-	PATH="$(CURDIR)/$(PYNQ_VENV)/bin:$$PATH" $(PYNQ_VENV)/bin/python -m pytest -q tests/conformance -k pynq
+$(PYTHON_TESTS): test-python%: check-cxx
+	$(if $(call interpreter,$*),@$(MAKE) --no-print-directory .venv-$*/.installed)
+	$(if $(call interpreter,$*),PATH="$(CURDIR)/.venv-$*/bin:$$PATH" .venv-$*/bin/python -m pytest -q -n $(JOBS) \
+	  tests/graph tests/golden tests/numerics tests/compiler tests/test_*.py tests/conformance,\
+	  @echo "no Python $* was found: its tests are left out")
+
+# pynq wants older versions of NumPy and gRPC than the rest needs: environments of their own, with the Pythons of the
+# boards' images. pynq 4 takes another Python where there is no 3.12.
+test-pynq: test-pynq3 test-pynq4
+
+.venv-pynq3/.installed .venv-pynq4/.installed: pyproject.toml setup.py | check-python
+	$(PYNQ_PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --editable '.[pynq]' '$(PYNQ)' 'pytest>=8,<10'
+	@touch $@
+
+test-pynq3: PYNQ_PYTHON = $(call interpreter,3.10)
+test-pynq3: PYNQ := pynq<4
+test-pynq4: PYNQ_PYTHON = $(or $(call interpreter,3.12),$(PYTHON))
+test-pynq4: PYNQ := pynq>=4
+
+test-pynq3: check-cxx check-perl $(if $(call interpreter,3.10),.venv-pynq3/.installed)
+test-pynq4: check-cxx check-perl .venv-pynq4/.installed
+test-pynq3 test-pynq4: test-pynq%:
+	$(if $(PYNQ_PYTHON),PATH="$(CURDIR)/.venv-pynq$*/bin:$$PATH" .venv-pynq$*/bin/python -m pytest -q tests/conformance -k pynq,\
+	  @echo "no Python 3.10 was found: the tests under pynq 3.1 are left out")
 
 bench: check-cxx $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
@@ -79,5 +110,5 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy
 
 clean:
-	rm -rf build .venv .venv-pynq .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf build .venv .venv-* .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

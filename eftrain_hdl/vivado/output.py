@@ -41,9 +41,15 @@ def write_output(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write files, among them the manifest, by their path; remove those of an earlier project that are no more.
 
     A file that has the right content already is not touched, so that ``make`` sees what is new. Raises as
-    :func:`check_output`, before anything is written.
+    :func:`check_output`, and for a file of somebody else's under a name that the project did not have before, before
+    anything is written.
     """
     before = _files_written_before(directory)
+    for path in files.keys() - before - {MANIFEST}:
+        if (directory / path).exists() and (directory / path).read_bytes() != files[path]:
+            raise OutputError(
+                f"{directory / path} is not of `eftrain build`: move it, or name another folder for --output"
+            )
     for path in before - files.keys():
         (directory / path).unlink(missing_ok=True)
     # The manifest comes first: whatever happens then, the folder is known as ours.

@@ -41,6 +41,7 @@ def project_files(board: Board, config: Config, clock_mhz: float) -> dict[str, b
         "tcl/settings.tcl": _settings(board, config, clock_mhz),
         "lint.vlt": _shipped("lint.vlt"),
         "Makefile": _shipped("Makefile"),
+        "README.md": _readme(board, config, clock_mhz),
         **_software(board),
         **{f"tcl/{name}": _shipped(name) for name in (*_SCRIPTS, f"{board.ps.name}.tcl")},
     }
@@ -60,6 +61,16 @@ def _software(board: Board) -> dict[str, str]:
 
 def _shipped(name: str) -> str:
     return (files("eftrain_hdl.vivado") / "files" / name).read_text()
+
+
+def _readme(board: Board, config: Config, clock_mhz: float) -> str:
+    ports = _memory_ports(board, config).items()
+    return _shipped("README.md").format(
+        title=board.title, board=board.name, summary=_summary(config), part=board.part, clock_mhz=clock_mhz,
+        version=__version__, ps=board.ps.name, registers_base=board.ps.registers_base,
+        registers_bytes=1 << REGISTER_MAP.address_width, interrupt=board.ps.interrupt_spi,
+        ports="\n".join(f"| `{interface}` | memory port HP{port} |" for interface, port in ports),
+    )  # fmt: skip
 
 
 def _memory_ports(board: Board, config: Config) -> dict[str, int]:

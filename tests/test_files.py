@@ -127,6 +127,26 @@ def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         read_arrays(path)
 
 
+def test_one_bit_neither_shortens_an_array_nor_hides_one(tmp_path: Path) -> None:
+    """zipfile compares the CRC at a member's end only, and believes the lengths in its directory."""
+    path, content = tmp_path / "a.npz", b""
+    np.savez(path, x=np.zeros((2000, 10)), y=np.ones(9))
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    for place, bit, message in (
+        (content.index(b"2000, 10") + 3, 4, "x is 160128 bytes, not the ones that"),  # (200 , 10)
+        (content.index(b"NUMPY") + 7, 5, "x is 160128 bytes, not the ones that"),  # a shorter header: values move
+        (directory + 32, 6, "its directory has 1 members"),  # a comment so long that y is in it
+        (directory + 29, 0, "its directory has 1 members"),  # and a name
+        (directory + 46, 1, "File name in directory"),  # another name
+    ):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        with pytest.raises(FileError, match=f"damaged: .*{message}"):
+            read_arrays(path, names=("x", "y", "z"))
+
+
 def test_only_the_names_asked_for_matter(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(zipped(("x.npy", member()), ("names.npy", member(np.array([None], object))), ("a.txt", b"")))

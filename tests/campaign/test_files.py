@@ -97,6 +97,14 @@ def plain_data(data: Dataset) -> Any:
     return data.name, data.classes, [plain(one) for one in (data.x_train, data.y_train, data.x_test, data.y_test)]
 
 
+def places_beside_values(content: bytes) -> list[int]:
+    """Places of zip's records and of the arrays' headers."""
+    starts = [k for k in range(len(content)) if content.startswith(b"PK\x03\x04", k)]
+    return [k for start in starts for k in range(start, content.index(b"\n", start) + 1)] + list(
+        range(content.index(b"PK\x01\x02"), len(content))
+    )
+
+
 def plan_case(folder: Path) -> Case:
     path = folder / "plan.npz"
     loss = CrossEntropyLoss()
@@ -228,3 +236,26 @@ class TestDamagedFiles:
     def test_cache_entry(self, seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("EFTRAIN_CACHE", str(tmp_path))
         cache_campaign(tmp_path, seeds)
+
+    def test_bits_beside_the_values(self, seeds: range, tmp_path: Path) -> None:
+        """One bit each, all in the long form, of an archive whose members are longer than what zipfile reads at once.
+
+        It compares the CRC at a member's end, where a header that tells of fewer values never leads.
+        """
+        path, numbers = tmp_path / "data.npz", np.random.default_rng(6)
+        parts = {f"x{name}": numbers.normal(size=(count, 3, 40, 10)) for name, count in (("", 10), ("_test", 20))}
+        labels = {f"y{name}": numbers.integers(0, 4, count) for name, count in (("", 10), ("_test", 20))}
+        np.savez(path, **parts, **labels)  # type: ignore[arg-type]
+        case = Case(path, lambda: load_data(path), plain_data, (DataError,))
+        bits = [(place, bit) for place in places_beside_values(case.whole) for bit in range(8)]
+        verdicts, faults = Counter[str](), []
+        for place, bit in bits if seeds is LONG else random.Random(7).sample(bits, 200):
+            content = bytearray(case.whole)
+            content[place] ^= 1 << bit
+            verdict = case.judge(bytes(content))
+            verdicts[verdict] += 1
+            if verdict not in (SAME, REFUSED):
+                faults.append(f"byte {place}, bit {bit}: {verdict}")
+        print(f"bits beside the values: {dict(verdicts)}")
+        assert not faults, "\n".join(faults)
+        assert verdicts[REFUSED] > verdicts[SAME] > 0

@@ -59,8 +59,6 @@ class ProcessingSystem:
         Number of the accelerator's interrupt in a device tree: shared peripheral interrupt, level, active high.
     interrupt_parent
         Label of the interrupt controller in Linux's device tree of the family.
-    address_cells
-        32-bit words of an address, and of a size, below the root of that device tree.
     """
 
     name: str
@@ -74,7 +72,6 @@ class ProcessingSystem:
     registers_base: int
     interrupt_spi: int
     interrupt_parent: str
-    address_cells: int
 
 
 @dataclass(frozen=True)

@@ -30,5 +30,4 @@ ZYNQ7000 = ProcessingSystem(
     interrupt_spi=29,
     # Linux: arch/arm/boot/dts/xilinx/zynq-7000.dtsi.
     interrupt_parent="intc",
-    address_cells=1,
 )

@@ -31,5 +31,4 @@ ZYNQMP = ProcessingSystem(
     interrupt_spi=89,
     # Linux: arch/arm64/boot/dts/xilinx/zynqmp.dtsi.
     interrupt_parent="gic",
-    address_cells=2,
 )

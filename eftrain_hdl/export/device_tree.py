@@ -25,15 +25,17 @@ def device_tree(
     registers_base: int,
     interrupt_spi: int,
     interrupt_parent: str,
-    address_cells: int,
     buffer_bytes: int,
     registers_bytes: int = 1 << REGISTER_MAP.address_width,
 ) -> str:
     """The text of the overlay (``.dtso``).
 
-    It has two nodes below the root: the accelerator for ``uio_pdrv_genirq``, and a buffer for u-dma-buf
+    It has two nodes below the root: a bus with the accelerator for ``uio_pdrv_genirq``, and a buffer for u-dma-buf
     (github.com/ikwzm/udmabuf). The root is named by its path, since its children are devices in every device tree,
     whereas names of buses change with the kernel; the interrupt controller is named by its label, which does not.
+
+    The bus says how many cells an address takes, so that the overlay goes with any base and changes nothing of it:
+    properties of a node that is there already would be replaced. Its addresses are those of the CPU.
 
     Parameters
     ----------
@@ -43,8 +45,6 @@ def device_tree(
         Number of the shared peripheral interrupt; level, active high.
     interrupt_parent
         Label of the interrupt controller, a GIC of three cells: kind, number, trigger.
-    address_cells
-        32-bit words of an address and of a size below the root, 1 or 2.
     buffer_bytes
         Size of the contiguous buffer, whole pages. Linux takes it from its CMA area.
 
@@ -53,17 +53,19 @@ def device_tree(
     ValueError
         If a number does not fit or is not whole pages; the message names it.
     """
-    for name, value, least in (("registers_base", registers_base, 0), ("registers_bytes", registers_bytes, _PAGE)):
-        if not least <= value < 1 << 32 * address_cells or value % _PAGE:
-            raise ValueError(f"{name} must be whole pages in {address_cells} word(s) of 32 bits, not {value:#x}")
+    for name, value, least, bits in (
+        ("registers_base", registers_base, 0, 64), ("registers_bytes", registers_bytes, _PAGE, 32),
+    ):  # fmt: skip
+        if not least <= value < 1 << bits or value % _PAGE:
+            raise ValueError(f"{name} must be whole pages of {_PAGE} bytes in {bits} bits, not {value:#x}")
     if buffer_bytes <= 0 or buffer_bytes % _PAGE:
         raise ValueError(f"buffer_bytes must be whole pages of {_PAGE} bytes, not {buffer_bytes}")
     if not 0 <= interrupt_spi < 988:
         raise ValueError(f"interrupt_spi must be 0 to 987, as a GIC has them, not {interrupt_spi}")
-    reg = " ".join(_cells(value, address_cells) for value in (registers_base, registers_bytes))
     return _OVERLAY.format(
-        vlnv=IP_VLNV, cells=address_cells, name=IP_NAME, base=registers_base, compatible=COMPATIBLE, reg=reg,
-        parent=interrupt_parent, spi=interrupt_spi, buffer=BUFFER_NAME, size=_cells(buffer_bytes, 2),
+        vlnv=IP_VLNV, name=IP_NAME, base=registers_base, compatible=COMPATIBLE,
+        reg=f"{_cells(registers_base, 2)} {_cells(registers_bytes, 1)}", parent=interrupt_parent, spi=interrupt_spi,
+        buffer=BUFFER_NAME, size=_cells(buffer_bytes, 2),
     )  # fmt: skip
 
 
@@ -80,7 +82,6 @@ def board_device_tree(board: Board, buffer_bytes: int | None = None) -> str:
         registers_base=board.ps.registers_base,
         interrupt_spi=board.ps.interrupt_spi,
         interrupt_parent=board.ps.interrupt_parent,
-        address_cells=board.ps.address_cells,
         buffer_bytes=buffer_bytes,
     )
 
@@ -98,18 +99,24 @@ def _cells(value: int, cells: int) -> str:
 _OVERLAY = """\
 // Device tree overlay of the accelerator {vlnv}. Written by `eftrain export --format devicetree`.
 // It needs a base tree with symbols, the driver uio_pdrv_genirq with of_id=generic-uio, and u-dma-buf.
+//   dtc -@ -W no-avoid_default_addr_size -I dts -O dtb -o {name}.dtbo {name}.dtso
 /dts-v1/;
 /plugin/;
 
 &{{/}} {{
-	#address-cells = <{cells}>;
-	#size-cells = <{cells}>;
+	// Linux makes devices of the nodes on a simple-pm-bus in an overlay, of those on a simple-bus it does not.
+	{name}-bus {{
+		compatible = "simple-pm-bus";
+		#address-cells = <2>;
+		#size-cells = <1>;
+		ranges;
 
-	{name}@{base:x} {{
-		compatible = "{compatible}", "generic-uio";
-		reg = <{reg}>;
-		interrupt-parent = <&{parent}>;
-		interrupts = <0 {spi} 4>;
+		{name}@{base:x} {{
+			compatible = "{compatible}", "generic-uio";
+			reg = <{reg}>;
+			interrupt-parent = <&{parent}>;
+			interrupts = <0 {spi} 4>;
+		}};
 	}};
 
 	{buffer} {{

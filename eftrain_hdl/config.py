@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 
+from eftrain_hdl import checks
 from eftrain_hdl.numerics import FP32, MAX_WINDOW, MIN_WINDOW, FloatFormat
 
 __all__ = ["Config", "ConfigError"]
+
+_MOST_MACS = 1 << 14
 
 
 class ConfigError(ValueError):
@@ -25,7 +28,8 @@ class Config:
     Parameters
     ----------
     rows : int
-        Tm, outputs per cycle. A multiple or a divisor of ``lanes``, and a multiple of the vector lanes.
+        Tm, outputs per cycle. A multiple or a divisor of ``lanes``, and a multiple of the vector lanes; with ``lanes``
+        at most 16,384 multiply-accumulates.
     lanes : int
         Tn, products summed per row per cycle, and the channel tile of every DRAM layout. A power of two, 2 to 64.
     operand : FloatFormat
@@ -53,6 +57,8 @@ class Config:
         Bursts each DMA engine keeps in flight.
     axi3 : bool
         Bursts of at most 16 beats, for the AXI3 ports of the Zynq-7000.
+
+    Raises ConfigError, which names the parameter, for values of the wrong type or size.
     """
 
     rows: int = 16
@@ -73,9 +79,14 @@ class Config:
     def __post_init__(self) -> None:
         self._check_types()
         if not (_is_power_of_two(self.lanes) and 2 <= self.lanes <= 64):
-            raise ConfigError(f"lanes must be a power of two from 2 to 64, not {self.lanes}")
+            raise ConfigError(f"lanes must be a power of two from 2 to 64, not {checks.shown(self.lanes)}")
         if self.rows < 1 or (self.rows % self.lanes and self.lanes % self.rows):
             raise ConfigError(f"rows must be a multiple or a divisor of lanes ({self.lanes}), not {self.rows}")
+        if self.macs > _MOST_MACS:
+            raise ConfigError(
+                f"rows={checks.shown(self.rows)}: with lanes={self.lanes} at most {_MOST_MACS // self.lanes}: an array "
+                f"of more than {_MOST_MACS:,} multiply-accumulates has more multipliers than any FPGA"
+            )
         if self.window is not None and not MIN_WINDOW <= self.window <= MAX_WINDOW:
             raise ConfigError(f"window must be {MIN_WINDOW} to {MAX_WINDOW} bits, not {self.window}")
         if self.data_width is None:
@@ -108,14 +119,18 @@ class Config:
             raise ConfigError(f"outstanding must be 1 to 32, not {self.outstanding}")
 
     def _check_types(self) -> None:
-        if not isinstance(self.operand, FloatFormat):
-            raise ConfigError(f"operand must be a FloatFormat, not {self.operand!r}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("operand", "axi3") or (value is None and field.name in ("window", "data_width")):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"{field.name} must be an integer, not {value!r}")
+        """ConfigError unless every value is of its type; integers of other libraries become plain ones."""
+        try:
+            checks.check_kind("operand", self.operand, FloatFormat, "a FloatFormat such as FP32 or BF16")
+            checks.boolean("axi3", self.axi3)
+            for field in fields(self):
+                value = getattr(self, field.name)
+                if field.name in ("operand", "axi3") or (value is None and field.name in ("window", "data_width")):
+                    continue
+                least = 0 if field.name == "accumulator_depth" else 1
+                object.__setattr__(self, field.name, checks.integer(field.name, value, least))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(str(error)) from None
 
     @property
     def vector_lanes(self) -> int:

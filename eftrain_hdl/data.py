@@ -1,5 +1,6 @@
 """Training data: one built-in set, or an .npz file; and shuffled batches."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind
 from eftrain_hdl.files import read_arrays
 
 _NAMES = ("x", "y", "x_test", "y_test")
@@ -50,11 +52,12 @@ def load_data(source: str | Path) -> Dataset:
     Raises OSError if there is no such file, or it cannot be read, and DataError for a file or arrays that do not fit
     this: damaged ones, and arrays of Python objects among those four.
     """
+    check_kind("source", source, (str, os.PathLike), "'digits' or the path of an .npz file")
     if str(source) == "digits":
         return _digits()
     path = Path(source)
     if path.suffix != ".npz":
-        raise DataError(f"{source}: unknown data set: expected 'digits' or the path of an .npz file")
+        raise DataError(f"{source or repr(source)}: unknown data set: expected 'digits' or the path of an .npz file")
     return _from_file(path)
 
 

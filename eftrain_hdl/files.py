@@ -20,6 +20,8 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind
+
 __all__ = ["FileError", "atomic_write", "check_output", "read_arrays", "write_arrays", "write_text"]
 
 _SUM = b"eftrain sha256 "  # in the comment of an archive, which other readers of .npz files pass over
@@ -126,6 +128,7 @@ def read_arrays(
 
     Raises OSError (FileNotFoundError, IsADirectoryError, PermissionError, ...) if the file cannot be read at all.
     """
+    _check_path(path)
     with open(path, "rb") as file:
         try:
             return _read(file, names, checksum)
@@ -143,6 +146,7 @@ def read_arrays(
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
     """The file behind all links, and whether it is a pipe or a device; OSError if it cannot be written."""
+    _check_path(path)
     try:
         mode = _mode(Path(path))
         if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -159,6 +163,11 @@ def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     return target, False
+
+
+def _check_path(path: Any) -> None:
+    """TypeError for anything else than a path: numbers would be open files of the process."""
+    check_kind("path", path, (str, os.PathLike), "the path of a file")
 
 
 def _mode(path: Path) -> int | None:

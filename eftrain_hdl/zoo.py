@@ -16,6 +16,8 @@ from .graph import (
     Sequential,
     Shape,
 )
+from .graph.checks import integer
+from .graph.sequential import checked_input_shape
 
 
 def lenet(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
@@ -26,7 +28,7 @@ def lenet(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
     epochs) test accuracy is 91.4 % at worst, 94.4 % in the median; after 60 steps only 50 % in the median. The default
     initialisation of four layers starts slowly; `shallow` is the network for short runs.
     """
-    channels, height, width = _map_input("lenet", input_shape, 4)
+    channels, height, width = _map_input("lenet", input_shape, 4, classes)
     return Sequential(
         Conv2d(channels, 8, 3, padding=1),
         ReLU(),
@@ -49,7 +51,7 @@ def shallow(input_shape: Shape = (1, 8, 8), classes: int = 10) -> Sequential:
     'digits', batches of 16, SGD(lr=0.05, momentum=0.9), float32 golden steps, seeds 0 to 9: after 60 steps test
     accuracy is 91.4 % at worst, 95.1 % in the median.
     """
-    channels, height, width = _map_input("shallow", input_shape, 2)
+    channels, height, width = _map_input("shallow", input_shape, 2, classes)
     return Sequential(
         Conv2d(channels, 16, 3, padding=1),
         ReLU(),
@@ -64,7 +66,7 @@ def _cifar(name: str, width: int) -> Callable[[Shape, int], Sequential]:
     filters = tuple(16 * width * factor for factor in (1, 2, 4))
 
     def build(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
-        channels, height, columns = _map_input(name, input_shape, 8)
+        channels, height, columns = _map_input(name, input_shape, 8, classes)
         layers: list[Layer] = []
         for count in filters:
             layers += [Conv2d(channels, count, 3, padding=1), ReLU(), Conv2d(count, count, 3, padding=1), ReLU()]
@@ -83,7 +85,7 @@ def _cifar(name: str, width: int) -> Callable[[Shape, int], Sequential]:
 
 def lenet10(input_shape: Shape = (1, 28, 28), classes: int = 10) -> Sequential:
     """LeNet-5 with ReLU and max pooling: 6C5-P-16C5-P-120-84-10. Takes any map from 12x12 up; GraphError below."""
-    channels, height, width = _map_input("lenet10", input_shape, 12)
+    channels, height, width = _map_input("lenet10", input_shape, 12, classes)
     rows, columns = ((size // 2 - 4) // 2 for size in (height, width))
     return Sequential(
         Conv2d(channels, 6, 5, padding=2), ReLU(), MaxPool2d(2),
@@ -98,7 +100,7 @@ def alexnet(input_shape: Shape = (3, 227, 227), classes: int = 1000) -> Sequenti
 
     Takes any map from 67x67 up; GraphError below.
     """
-    channels, height, width = _map_input("alexnet", input_shape, 67)
+    channels, height, width = _map_input("alexnet", input_shape, 67, classes)
     features: list[Layer] = [
         Conv2d(channels, 96, 11, stride=4), ReLU(), MaxPool2d(3, 2),
         Conv2d(96, 256, 5, padding=2), ReLU(), MaxPool2d(3, 2),
@@ -115,7 +117,7 @@ def vgg16(input_shape: Shape = (3, 224, 224), classes: int = 1000) -> Sequential
 
     Takes any map from 32x32 up; GraphError below.
     """
-    channels, height, width = _map_input("vgg16", input_shape, 32)
+    channels, height, width = _map_input("vgg16", input_shape, 32, classes)
     layers: list[Layer] = []
     for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
         for _ in range(count):
@@ -135,7 +137,7 @@ def resnet20(input_shape: Shape = (3, 32, 32), classes: int = 10) -> Sequential:
     takes option A for CIFAR-10, padding with zero channels, which has 2,752 parameters and 0.26 M multiply-accumulates
     fewer. It can be planned but not trained yet. Takes any (channels, height, width); GraphError for anything else.
     """
-    channels, _, _ = _map_input("resnet20", input_shape, 1)
+    channels, _, _ = _map_input("resnet20", input_shape, 1, classes)
     layers: list[Layer] = [Conv2d(channels, 16, 3, padding=1, bias=False), BatchNorm2d(16), ReLU()]
     channels = 16
     for filters in (16, 32, 64):
@@ -171,10 +173,13 @@ models: dict[str, Callable[[Shape, int], Sequential]] = {
 }
 
 
-def _map_input(name: str, input_shape: Shape, smallest: int) -> tuple[int, int, int]:
-    if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
+def _map_input(name: str, input_shape: Shape, smallest: int, classes: int) -> tuple[int, int, int]:
+    """Channels, height and width; TypeError or GraphError, naming the argument, unless a network can be made of it."""
+    integer(name, "classes", classes, 1)
+    shape = checked_input_shape(name, input_shape)
+    if len(shape) != 3 or min(shape[1:]) < smallest:
         raise GraphError(
-            f"{name}: input_shape={input_shape}: needs (channels, height, width) of at least {smallest}x{smallest}"
+            f"{name}: input_shape={shape}: needs (channels, height, width) of at least {smallest}x{smallest}"
         )
-    channels, height, width = input_shape
+    channels, height, width = shape
     return channels, height, width

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from eftrain_hdl.checks import boolean, check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, Sequential
 from eftrain_hdl.graph.work import step_macs
@@ -102,8 +103,10 @@ def estimate_step(
     and the end are executed in time, the middle passes at the rate of the later part of the beginning. A ``brief``
     estimate takes hardly any time to look for tiles: a few per cent more cycles than there need be.
     """
-    detail = Detail.BRIEF if brief else Detail.SAMPLED
-    step = Step(model, config, batch, optimizer or SGD(lr=0.01, momentum=0.9), detail)
+    check_kind("ports", ports, PortTiming, "a PortTiming such as port_timing(memory, config, clock_mhz) returns")
+    detail = Detail.BRIEF if boolean("brief", brief) else Detail.SAMPLED
+    optimizer = SGD(lr=0.01, momentum=0.9) if optimizer is None else optimizer
+    step = Step(model, config, batch, optimizer, detail)
     macs = step_macs(model, batch)
     phases: list[PhaseEstimate] = []
     for work in (*step.forward(), *step.backward()):

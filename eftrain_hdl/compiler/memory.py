@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import integer
+
 from .layouts import MapLayout, PlanarLayout, WeightLayout
 
 PAGE = 4096
@@ -41,10 +43,12 @@ class Tensor:
         return self.layout.unpack(np.ascontiguousarray(data))
 
 
-def check_base(base: int) -> None:
-    """ValueError unless a plan can begin at this address."""
+def check_base(base: int) -> int:
+    """``base``: TypeError or ValueError unless a plan can begin at this address."""
+    base = integer("memory_base", base, 0, (1 << 64) - 1)
     if base % PAGE:
         raise ValueError(f"memory_base must be a multiple of {PAGE}, not {base:#x}")
+    return base
 
 
 class Memory:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_parameters, check_trainable
 from eftrain_hdl.planner.tiling import Tiling
@@ -26,7 +27,9 @@ from .sample import Detail
 from .stages import Map, Stage, build_stages, first_trainable
 from .update import Update
 
-__all__ = ["Plan", "PlannedProgram", "compile_model"]
+__all__ = ["Plan", "PlannedProgram", "check_batch", "check_step", "compile_model"]
+
+_MOST_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ class Compilation:
         self.detail = detail
         self.tilings: dict[tuple[Any, ...], Tiling] = {}
         self._place_tensors()
+        self._check_memory()  # before programs are made: those of what no memory holds would take for ever
 
     def _map(self, shape: Map, dtype: Any = np.float32) -> MapLayout:
         return MapLayout(self.batch, *shape, self.config.lanes, dtype)
@@ -241,6 +245,13 @@ class Compilation:
         velocity = self._tensor("velocity", stage) if self.optimizer.momentum else None
         return Parameters(self._tensor("weights", stage), self._tensor("gradient", stage), velocity)
 
+    def _check_memory(self) -> None:
+        if self.memory.end > 1 << self.config.address_width:
+            raise CompileError(
+                f"the network needs {self.memory.end - self.memory.base} bytes from {self.memory.base:#x} on, "
+                f"more than {self.config.address_width} address bits reach"
+            )
+
     def run(self, model: Sequential) -> Plan:
         """All programs."""
         plan = Plan(model, self.config, self.batch, self.optimizer, self.memory.base)
@@ -249,19 +260,21 @@ class Compilation:
         self._finish(plan, "backward_update", self.backward(fused=True))
         self._finish(plan, "backward", self.backward(fused=False))
         self._finish(plan, "update", self.update())
-        if self.memory.end > 1 << self.config.address_width:
-            raise CompileError(
-                f"the network needs {self.memory.end - self.memory.base} bytes from {self.memory.base:#x} on, "
-                f"more than {self.config.address_width} address bits reach"
-            )
+        self._check_memory()
         plan.memory_bytes = self.memory.end - self.memory.base
         return plan
 
 
-def check_batch(batch: Any) -> None:
-    """Raise CompileError unless ``batch`` is a batch size that programs can have."""
-    if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= 4096:
-        raise CompileError(f"batch must be an integer from 1 to 4096, not {batch!r}")
+def check_batch(batch: Any) -> int:
+    """``batch`` as an int: TypeError unless it is an integer, CompileError unless programs can have it."""
+    return integer("batch", batch, 1, _MOST_BATCH, error=CompileError, why="a program trains on no more samples")
+
+
+def check_step(model: Any, config: Any, optimizer: Any) -> None:
+    """TypeError unless they are what a training step is compiled of."""
+    check_kind("model", model, Sequential, "an eftrain_hdl.Sequential of layers")
+    check_kind("config", config, Config, "an eftrain_hdl.Config(rows=..., lanes=...)")
+    check_kind("optimizer", optimizer, SGD, "an eftrain_hdl.SGD(lr=...)")
 
 
 def compile_model(
@@ -270,9 +283,12 @@ def compile_model(
     """Compile the training of ``model`` in batches of ``batch`` for an accelerator of ``config``.
 
     Addresses start at ``memory_base``, a multiple of 4096. Raises CompileError if something does not fit, naming the
-    layer, and GraphError if the model does not end in a feature vector or has layers that can only be planned.
+    layer, and GraphError if the model does not end in a feature vector or has layers that can only be planned;
+    TypeError or ValueError for arguments of another kind.
     """
-    check_batch(batch)
+    check_step(model, config, optimizer)
+    check_kind("loss", loss, CrossEntropyLoss, "an eftrain_hdl.CrossEntropyLoss()")
+    batch, memory_base = check_batch(batch), check_base(memory_base)
     loss.classes(model)
     check_trainable(model)
     return Compilation(build_stages(model, config), config, batch, optimizer, memory_base).run(model)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.files import read_arrays, write_arrays
 from eftrain_hdl.graph import SGD, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
@@ -56,6 +57,7 @@ def instruction_set() -> str:
 
 def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write a plan. The same plan gives the same bytes."""
+    check_kind("plan", plan, Plan, "a Plan such as compile_model(...) returns")
     about = {
         "version": _VERSION,
         "instruction_set": instruction_set(),

@@ -41,7 +41,7 @@ from eftrain_hdl.planner.tiling import Tiling
 
 from .context import Context
 from .errors import CompileError
-from .plan import Compilation, check_batch
+from .plan import Compilation, check_batch, check_step
 from .sample import Detail
 from .stages import Stage, cut_stages
 
@@ -70,7 +70,8 @@ class Step:
     def __init__(
         self, model: Sequential, config: Config, batch: int, optimizer: SGD, detail: Detail = Detail.SAMPLED
     ) -> None:
-        check_batch(batch)
+        check_step(model, config, optimizer)
+        batch = check_batch(batch)
         CrossEntropyLoss().classes(model)
         if not model.parameter_shapes():
             raise CompileError("the network has nothing to train: it needs a Conv2d or a Linear layer")

@@ -1,10 +1,11 @@
 """Argument checks that the layer classes share. ``owner`` is the class name that the messages start with."""
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
+
+from eftrain_hdl import checks
 
 from .errors import GraphError
 
@@ -13,15 +14,7 @@ Pair = tuple[int, int]
 
 def integer(owner: str, name: str, value: Any, minimum: int) -> int:
     """``value`` as an int. Raises TypeError unless it is an integer (bool is not), GraphError below ``minimum``."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{owner}: {name}={value!r}: expected an int") from None
-    if number < minimum:
-        raise GraphError(f"{owner}: {name}={value!r}: must be at least {minimum}")
-    return number
+    return checks.integer(f"{owner}: {name}", value, minimum, error=GraphError)
 
 
 def pair(owner: str, name: str, value: Any, minimum: int) -> Pair:
@@ -29,7 +22,7 @@ def pair(owner: str, name: str, value: Any, minimum: int) -> Pair:
     if not isinstance(value, (tuple, list)):
         value = (value, value)
     if len(value) != 2:
-        raise TypeError(f"{owner}: {name}={value!r}: expected an int or a pair (height, width) of ints")
+        raise TypeError(f"{owner}: {name}={checks.shown(value)}: expected an int or a pair (height, width) of ints")
     height, width = (integer(owner, name, side, minimum) for side in value)
     return height, width
 
@@ -43,9 +36,9 @@ def rate(owner: str, name: str, value: Any) -> float:
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name}={value!r}: expected a number") from None
+        raise TypeError(f"{owner}: {name}={checks.shown(value)}: expected a number") from None
     if not math.isfinite(number) or number < 0:
-        raise GraphError(f"{owner}: {name}={value!r}: must be finite and not negative")
+        raise GraphError(f"{owner}: {name}={checks.shown(value)}: must be finite and not negative")
     return number
 
 
@@ -55,5 +48,6 @@ def single(owner: str, name: str, value: Any) -> float:
     with np.errstate(over="ignore"):
         held = np.float32(number)
     if not np.isfinite(held) or number and held < np.finfo(np.float32).tiny:
-        raise GraphError(f"{owner}: {name}={value!r}: FP32 cannot hold it: expected 0, or 1.18e-38 to 3.4e38")
+        given = f"{owner}: {name}={checks.shown(value)}"
+        raise GraphError(f"{given}: FP32 cannot hold it: expected 0, or 1.18e-38 to 3.4e38")
     return number

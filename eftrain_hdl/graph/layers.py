@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from eftrain_hdl.checks import boolean
+
 from .checks import Pair, integer, pair, rate
 from .errors import GraphError
 
@@ -230,6 +232,4 @@ def _assign(layer: Layer, **fields: Any) -> None:
 
 
 def _flag(owner: str, name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{owner}: {name}={value!r}: expected True or False")
-    return value
+    return boolean(f"{owner}: {name}", value)

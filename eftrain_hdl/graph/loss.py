@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind
+
 from .errors import GraphError
 from .sequential import Sequential
 
@@ -16,6 +18,7 @@ class CrossEntropyLoss:
 
     def classes(self, model: Sequential) -> int:
         """How many classes ``model`` tells apart; GraphError unless its last layer delivers a feature vector."""
+        check_kind("model", model, Sequential, "an eftrain_hdl.Sequential of layers")
         if len(model.output_shape) != 1:
             raise GraphError(
                 f"{model[-1]}: output_shape={model.output_shape}: "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eftrain_hdl.checks import shown
+
 from .errors import GraphError
 from .layers import Layer, Shape
 
@@ -51,13 +53,13 @@ class Residual(Layer):
 
 
 def _layers(name: str, layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    if not isinstance(layers, Sequence):
-        raise TypeError(f"Residual: {name}={layers!r}: expected a sequence of layers")
+    if not isinstance(layers, Sequence) or isinstance(layers, (str, bytes)):
+        raise TypeError(f"Residual: {name}={shown(layers)}: expected a sequence of layers")
     if not layers:
         raise GraphError(f"Residual: {name}: needs at least one layer")
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
-            raise TypeError(f"Residual: {name}.{index}: expected a layer such as ReLU(), got {layer!r}")
+            raise TypeError(f"Residual: {name}.{index}: expected a layer such as ReLU(), got {shown(layer)}")
     return tuple(layers)
 
 

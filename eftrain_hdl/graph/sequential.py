@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eftrain_hdl.checks import shown
+
 from .checks import integer
 from .errors import GraphError
 from .layers import Layer, Shape
@@ -58,7 +60,7 @@ class Sequential:
     def __init__(self, *layers: Layer, input_shape: Shape) -> None:
         if not layers:
             raise GraphError("Sequential: needs at least one layer")
-        shape = _checked_input_shape(input_shape)
+        shape = checked_input_shape("Sequential", input_shape)
         object.__setattr__(self, "input_shape", shape)
         object.__setattr__(self, "nodes", _nodes(layers, shape))
 
@@ -103,7 +105,7 @@ def _nodes(layers: Sequence[Layer], shape: Shape, prefix: str = "", first: int =
     for number, layer in enumerate(layers):
         name = f"{prefix}{number}"
         if not isinstance(layer, Layer):
-            raise TypeError(f"layer {name}: expected a layer such as ReLU(), got {layer!r}")
+            raise TypeError(f"layer {name}: expected a layer such as ReLU(), got {shown(layer)}")
         try:
             output_shape = layer.output_shape(shape)
         except GraphError as error:
@@ -118,9 +120,10 @@ def _nodes(layers: Sequence[Layer], shape: Shape, prefix: str = "", first: int =
     return tuple(nodes)
 
 
-def _checked_input_shape(input_shape: Shape) -> Shape:
+def checked_input_shape(owner: str, input_shape: Shape) -> Shape:
+    """``input_shape`` as a tuple of ints: TypeError for anything else, GraphError for sizes below 1."""
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 3):
         raise TypeError(
-            f"Sequential: input_shape={input_shape!r}: expected (channels, height, width) or (features,), no batch"
+            f"{owner}: input_shape={shown(input_shape)}: expected (channels, height, width) or (features,), no batch"
         )
-    return tuple(integer("Sequential", "input_shape", size, 1) for size in input_shape)
+    return tuple(integer(owner, "input_shape", size, 1) for size in input_shape)

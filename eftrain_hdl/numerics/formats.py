@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eftrain_hdl.checks import shown
+
 __all__ = [
     "BF16",
     "CANONICAL_NAN",
@@ -54,10 +56,12 @@ class FloatFormat:
     name: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"FloatFormat name must be a text, not {shown(self.name)}")
         for field, low, high in (("exponent", 2, _FP32_EXPONENT), ("mantissa", 1, _FP32_MANTISSA)):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"FloatFormat {field} must be an integer, not {value!r}")
+                raise TypeError(f"FloatFormat {field} must be an integer, not {shown(value)}")
             if not low <= value <= high:
                 raise ValueError(f"FloatFormat {field} must be {low} to {high} bits, not {value!r}")
 

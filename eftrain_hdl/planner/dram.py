@@ -2,8 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-__all__ = ["MEMORY_MODELS", "MemoryModel", "memory_model", "size_column"]
+from eftrain_hdl import checks
+
+__all__ = ["LEAST_MHZ", "MEMORY_MODELS", "MOST_MHZ", "MemoryModel", "check_clock", "memory_model", "size_column"]
+
+LEAST_MHZ, MOST_MHZ = 1.0, 1000.0
+"""Clocks that there are models for: no FPGA runs such logic faster, and nobody would run it more slowly."""
 
 _SIZE_LIMITS = (96, 160, 224)
 """Between the columns of the tables, in bytes."""
@@ -11,6 +17,10 @@ _SIZE_LIMITS = (96, 160, 224)
 Row = tuple[float, float, float, float]
 Table = tuple[Row, Row, Row, Row, Row, Row]
 PerClass = tuple[float, float, float, float, float, float]
+
+_MOST_NS = 1e6
+_MOST_RATE = 1e6
+_MOST_IN_FLIGHT, _MOST_SPLIT, _MOST_FIFO = 1 << 16, 1 << 20, 1 << 24
 
 _UNLIMITED: PerClass = (0.0,) * 6
 _NO_CEILING: Table = ((0.0,) * 4,) * 6
@@ -27,6 +37,13 @@ def _capped(table: Table, ceiling: float) -> Table:
 def size_column(request_bytes: float) -> int:
     """Column of the tables for a mean request size."""
     return sum(request_bytes > limit for limit in _SIZE_LIMITS)
+
+
+def _check_rates(name: str, values: Any, count: int, most: float = _MOST_RATE) -> None:
+    if not isinstance(values, (tuple, list)) or len(values) != count:
+        raise TypeError(f"{name}={checks.shown(values)}: expected {count} numbers")
+    for value in values:
+        checks.number(name, value, 0, most)
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,8 @@ class MemoryModel:
         Every interval no request is issued for this long; 0 leaves refresh inside the ceilings.
     hp
         Which HP port each accelerator port is wired to by default.
+
+    Raises TypeError or ValueError, which names the parameter, for anything else.
     """
 
     name: str
@@ -86,14 +105,29 @@ class MemoryModel:
     hp: tuple[int, int, int, int] = (0, 1, 3, 2)
 
     def __post_init__(self) -> None:
-        if self.in_flight < 1:
-            raise ValueError(f"in_flight must be at least 1, not {self.in_flight!r}")
-        if self.split_bytes < 32 or self.split_bytes & (self.split_bytes - 1):
-            raise ValueError(f"split_bytes must be a power of two of at least 32, not {self.split_bytes!r}")
+        checks.check_kind("name", self.name, str, "a text")
+        integers = (
+            ("in_flight", 1, _MOST_IN_FLIGHT), ("split_bytes", 32, _MOST_SPLIT), ("fifo_bytes", 32, _MOST_FIFO)
+        )  # fmt: skip
+        for name, least, most in integers:
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), least, most))
+        for name in self.__dataclass_fields__:
+            if name.endswith("_ns"):
+                checks.number(name, getattr(self, name), 0, _MOST_NS)
+            elif name.endswith("_requests"):
+                _check_rates(name, getattr(self, name), 6)
+            elif name.endswith(("_ceiling", "_share")):
+                rows = getattr(self, name)
+                if not isinstance(rows, (tuple, list)) or len(rows) != 6:
+                    raise TypeError(f"{name}={checks.shown(rows)}: expected six rows of four numbers")
+                for row in rows:
+                    _check_rates(name, row, 4, 1 if name == "write_share" else _MOST_RATE)
+        if self.split_bytes & (self.split_bytes - 1):
+            raise ValueError(f"split_bytes={self.split_bytes}: must be a power of two")
         if self.fifo_bytes < self.split_bytes:
-            raise ValueError(f"fifo_bytes must hold a request of {self.split_bytes} bytes, not {self.fifo_bytes!r}")
-        if sorted(self.hp) != [0, 1, 2, 3]:
-            raise ValueError(f"hp must name the ports 0 to 3 once each, not {self.hp!r}")
+            raise ValueError(f"fifo_bytes={self.fifo_bytes}: must hold a request of {self.split_bytes} bytes")
+        if not isinstance(self.hp, (tuple, list)) or set(self.hp) != {0, 1, 2, 3} or len(self.hp) != 4:
+            raise ValueError(f"hp={checks.shown(self.hp)}: must name the ports 0 to 3 once each")
 
     def port_set(self, ports: Collection[int]) -> int:
         """Row of the tables for some of the accelerator's ports."""
@@ -195,7 +229,10 @@ MEMORY_MODELS: dict[str, MemoryModel] = {model.name: model for model in _MODELS}
 
 def memory_model(name: str) -> MemoryModel:
     """Return the model called ``name``; ``ValueError`` names the choices."""
-    try:
-        return MEMORY_MODELS[name]
-    except KeyError:
-        raise ValueError(f"no memory model called {name!r}; there are {', '.join(MEMORY_MODELS)}") from None
+    return MEMORY_MODELS[checks.choice("memory", name, MEMORY_MODELS)]
+
+
+def check_clock(clock_mhz: float) -> float:
+    """``clock_mhz``: TypeError or ValueError unless it is a clock that an accelerator can have."""
+    why = "no accelerator in an FPGA runs at such a clock"
+    return checks.number("clock_mhz", clock_mhz, LEAST_MHZ, MOST_MHZ, why=why)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
-from eftrain_hdl.planner.dram import MemoryModel, size_column
+from eftrain_hdl.planner.dram import MemoryModel, check_clock, size_column
 
 __all__ = ["DEFAULT_PORTS", "PortTiming", "port_timing"]
 
@@ -58,7 +59,10 @@ def port_timing(memory: MemoryModel, config: Config, clock_mhz: float, burst_byt
     """The ports of a configuration before a memory: latencies, request spacing, and the memory's ceilings for the ports
     that the configuration reads and writes through.
     """
-    cycle_ns = 1000 / clock_mhz
+    check_kind("memory", memory, MemoryModel, "a MemoryModel such as memory_model('zcu102') returns")
+    check_kind("config", config, Config, "a Config(rows=..., lanes=...)")
+    burst_bytes = integer("burst_bytes", burst_bytes, 1, 4096)
+    cycle_ns = 1000 / check_clock(clock_mhz)
     size = min(burst_bytes, memory.split_bytes)
 
     def rate(spacing: float) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32
 
@@ -99,6 +100,7 @@ def estimate_resources(config: Config, measured: _Measured | None = None) -> Res
 
     Raises ValueError for an operand format that has not been synthesised.
     """
+    check_kind("config", config, Config, "a Config(rows=..., lanes=...)")
     measured = measured or _measured()
     if config.operand.name not in measured.rows:
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from eftrain_hdl.checks import check_kind, integer, number
 from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import FloatFormat
 from eftrain_hdl.planner.resources import Resources, estimate_resources
@@ -21,6 +22,7 @@ _DEPTHS = (
 """Of the streaming and the stationary buffer and of an accumulator bank, largest first."""
 _JUDGED = 3
 """Configurations that the timing model judges; of the best one, smaller variants as well."""
+_LEAST_SHARE = 0.001
 _FLIP_FLOPS = 0.9
 """Share of the flip-flops that may be taken in any case: there are two for each LUT."""
 
@@ -93,8 +95,13 @@ def search(
     """The quickest configurations, and those that need less area than any quicker one; quickest first.
 
     ``rough`` and ``exact`` give cycles of a step of ``macs``, or None where the network cannot be compiled. Raises
-    SearchError.
+    SearchError; TypeError or ValueError for arguments of another kind.
     """
+    check_kind("board", board, Resources, "the Resources of a board")
+    share = number("share", share, _LEAST_SHARE, 1)
+    check_kind("operand", operand, FloatFormat, "a FloatFormat such as FP32 or BF16")
+    check_kind("base", base, Config, "a Config")
+    macs = integer("macs", macs, 1)
     configs = fitting(board, share, operand, base)
     if not configs:
         raise SearchError(_nothing_fits(board, share, operand, base))

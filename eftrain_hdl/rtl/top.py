@@ -9,8 +9,10 @@ from amaranth.back.verilog import _convert_rtlil_text as rtlil_to_verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 
+from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.rtl.accelerator import Accelerator
+from eftrain_hdl.rtl.names import check_module_name
 from eftrain_hdl.synthesis.merge import merge_modules
 
 __all__ = ["Top", "generate_rtlil", "generate_verilog", "top_rtlil", "top_verilog"]
@@ -34,6 +36,7 @@ class Top(Elaboratable):
     """
 
     def __init__(self, config: Config, accelerator: Accelerator | None = None) -> None:
+        check_kind("config", config, Config, "a Config(rows=..., lanes=...)")
         self.config = config
         self.accelerator = Accelerator(config) if accelerator is None else accelerator
         self.aclk = Signal()
@@ -76,6 +79,7 @@ def generate_rtlil(config: Config, *, name: str = "eftrain", accelerator: Accele
     time.
     No memory of the accelerator is read before it is written. Parameters as for :func:`generate_verilog`.
     """
+    check_module_name(name)
     return top_rtlil(Top(config, accelerator), name)
 
 
@@ -96,7 +100,10 @@ def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Acce
         Of the top module.
     accelerator : Accelerator or None
         As for :class:`Top`.
+
+    Raises ValueError for a name that Verilog tools do not take.
     """
+    check_module_name(name)
     return top_verilog(Top(config, accelerator), name)
 
 

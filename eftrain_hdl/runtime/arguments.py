@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, shown
 from eftrain_hdl.graph import Sequential, check_parameters
 
-__all__ = ["check_kind", "count", "finite_parameters", "labels_array", "samples_array"]
+__all__ = ["finite_parameters", "labels_array", "samples_array"]
 
 Array = NDArray[Any]
-
-
-def check_kind(name: str, value: Any, kind: type, example: str) -> None:
-    """TypeError unless ``value`` is of ``kind``."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name}={_shown(value)}: expected {example}")
-
-
-def count(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """``value`` as an int: TypeError unless it is an integer (bool is not), ValueError unless in the range."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={_shown(value)}: expected an integer") from None
-    if number < least or most is not None and number > most:
-        expected = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name}={number}: must be {expected}")
-    return number
 
 
 def samples_array(x: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -89,16 +69,4 @@ def _array(name: str, value: Any) -> Array:
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} is no array, but {_shown(value)}: {error}") from None
-
-
-def _shown(value: Any) -> str:
-    """A value where it is short, or else its type; of a class, that it is the class itself."""
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__} (the class itself)"
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        text = repr(value)
-        return text if len(text) <= 40 else f"{text[:37]}..."
-    kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return f"an object of {name}"
+        raise TypeError(f"{name} is no array, but {shown(value)}: {error}") from None

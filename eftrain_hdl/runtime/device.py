@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import integer, shown
 from eftrain_hdl.config import Config
 from eftrain_hdl.runtime.errors import DeviceError, DeviceNotReady
 
@@ -88,7 +88,8 @@ class Device(ABC):
 
     def read_float32(self, address: int, shape: int | tuple[int, ...]) -> NDArray[np.float32]:
         """Copy an FP32 array (C order) from memory. ``ValueError`` as for :meth:`read`."""
-        count = int(np.prod(shape))
+        sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+        count = math.prod(integer("shape", size, 0) for size in sizes)
         return self.read(address, 4 * count).view(np.float32).reshape(shape)
 
     @abstractmethod
@@ -110,7 +111,7 @@ class Device(ABC):
         DeviceTimeout
             If the program does not end within `timeout`; `reset` stops it.
         """
-        address, nbytes = operator.index(program_address), operator.index(program_bytes)
+        address, nbytes = integer("program_address", program_address, 0), integer("program_bytes", program_bytes, 0)
         self.check_ready()
         # Set before, cleared behind: an exception at any place in between, even inside of a handler, leaves it set.
         self._unfinished = "a program was left before its end"
@@ -152,9 +153,18 @@ class Device(ABC):
     def clear_flags(self) -> None:
         """Clear the floating-point flags."""
 
+    @staticmethod
+    def as_bytes(array: np.ndarray) -> NDArray[np.uint8]:
+        """The bytes of an array in C order; TypeError unless it holds numbers."""
+        data = np.ascontiguousarray(array)
+        if data.dtype.kind not in "biufcV" or data.dtype.hasobject:
+            raise TypeError(f"array={shown(array)}: expected an array of numbers")
+        return data.reshape(-1).view(np.uint8)
+
     def check_range(self, address: int, nbytes: int) -> None:
-        """``ValueError`` unless the bytes lie in the window."""
-        if nbytes < 0 or address < self.window_base or address + nbytes > self.window_limit:
+        """``ValueError`` unless the bytes lie in the window, TypeError unless both are integers."""
+        address, nbytes = integer("address", address, 0), integer("nbytes", nbytes, 0)
+        if address < self.window_base or address + nbytes > self.window_limit:
             raise ValueError(
                 f"{nbytes} bytes at {address:#x} are not in memory ({self.window_base:#x} to {self.window_limit:#x})"
             )

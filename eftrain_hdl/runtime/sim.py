@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import eftrain_hdl
+from eftrain_hdl import checks
 from eftrain_hdl.config import Config
-from eftrain_hdl.planner.dram import MemoryModel, memory_model
+from eftrain_hdl.planner.dram import MemoryModel, check_clock, memory_model
 from eftrain_hdl.runtime.driver import RegisterDevice
 from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cached, find_toolchain
 
@@ -23,6 +25,8 @@ __all__ = ["SimDevice", "cached_verilog"]
 _GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "register_map.py", "registers.py")
 _RESET_CYCLES = 100_000
 _CHUNK = 1 << 14
+_LEAST_MEMORY = 4096
+_MOST_BURST, _MOST_WATCHDOG = (1 << 16) - 1, (1 << 32) - 1
 
 
 def _gateware_key(config: Config) -> str:
@@ -59,6 +63,21 @@ def cached_verilog(
     return cached(name, f"the Verilog of {what}", make, progress).read_text(encoding="utf-8")
 
 
+def _listener(progress: Callable[[str], None] | Literal[False] | None) -> Callable[[str], None] | None:
+    """Whom to tell of slow steps."""
+    if progress is None:
+        return _say if sys.stderr is not None and sys.stderr.isatty() else None
+    if progress is False:
+        return None
+    if not callable(progress):
+        raise TypeError(f"progress={checks.shown(progress)}: expected a function of a text, None or False")
+    return progress
+
+
+def _say(what: str) -> None:
+    print(f"eftrain_hdl: {what} ...", file=sys.stderr, flush=True)
+
+
 class SimDevice(RegisterDevice):
     """The accelerator's RTL in Verilator, in this process, behind a model of a board's DRAM.
 
@@ -73,15 +92,17 @@ class SimDevice(RegisterDevice):
     memory_bytes : int
         Size of the DRAM; the host provides pages when they are touched.
     clock_mhz : float
-        Clock of the accelerator, which turns the memory's nanoseconds into cycles.
+        Clock of the accelerator, 1 to 1000 MHz, which turns the memory's nanoseconds into cycles.
     burst_bytes : int
         Longest AXI burst.
     watchdog : int
-        Cycles without progress after which the machine stops with an error.
-    progress : callable or None
-        Told in a line of text before each slow step of the first use.
+        Cycles without progress after which the machine stops with an error; 0: never.
+    progress : callable, None or False
+        Told in a line of text before each slow step of the first use. None writes the line to standard error if that
+        is a terminal; False keeps silent.
 
-    Raises ToolError if a tool is missing or fails, CacheError if the folder of compiled models cannot be used.
+    Raises TypeError or ValueError, which names the parameter, before anything slow begins; ToolError if a tool
+    is missing or fails, CacheError if the folder of compiled models cannot be used.
     """
 
     _model: ClassVar[type[VerilatedModel]] = VerilatedModel
@@ -96,26 +117,34 @@ class SimDevice(RegisterDevice):
         clock_mhz: float = 250.0,
         burst_bytes: int = 128,
         watchdog: int = 100_000,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[str], None] | Literal[False] | None = None,
     ):
+        checks.check_kind("config", config, Config, "a Config(rows=..., lanes=...)")
+        checks.check_kind("memory", memory, (str, MemoryModel), "a name such as 'zcu102', or a MemoryModel")
+        memory = memory_model(memory) if isinstance(memory, str) else memory
+        memory_bytes = checks.integer("memory_bytes", memory_bytes, _LEAST_MEMORY, 1 << min(40, config.address_width))
+        clock_mhz = check_clock(clock_mhz)
+        burst_bytes = checks.integer("burst_bytes", burst_bytes, 1, _MOST_BURST)
+        watchdog = checks.integer("watchdog", watchdog, 0, _MOST_WATCHDOG)
+        told = _listener(progress)
         self.config = config
         self.window_base = 0
         self.window_limit = memory_bytes
         assert config.data_width is not None
         find_toolchain()  # or say what is missing before anything is elaborated
         library = build_model(
-            cached_verilog(config, progress, probed=self._probed),
+            cached_verilog(config, told, probed=self._probed),
             ports=config.ports,
             data_width=config.data_width,
             top="eftrain",
             probed=self._probed,
-            progress=progress,
+            progress=told,
         )
         self.model = self._model(
             library,
             ports=config.ports,
             data_width=config.data_width,
-            memory=memory_model(memory) if isinstance(memory, str) else memory,
+            memory=memory,
             dram_bytes=memory_bytes,
             clock_mhz=clock_mhz,
         )
@@ -132,7 +161,7 @@ class SimDevice(RegisterDevice):
         self.model.write32(offset, value)
 
     def write(self, address: int, array: np.ndarray) -> None:
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        data = self.as_bytes(array)
         self.check_range(address, data.size)
         self.model.dram[address : address + data.size] = data
 

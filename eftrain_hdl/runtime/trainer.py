@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.compiler import Plan, compile_model
 from eftrain_hdl.data import Position, batches_from
 from eftrain_hdl.files import FileError
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy
 
-from .arguments import check_kind, count, finite_parameters, labels_array, samples_array
+from .arguments import finite_parameters, labels_array, samples_array
 from .checkpoint import TrainingState, initial_state, read_state, write_state, zeros
 from .device import Device
 from .interrupts import DeferredInterrupt
@@ -84,7 +85,7 @@ class Trainer:
         check_kind("loss", loss, CrossEntropyLoss, "an eftrain_hdl.CrossEntropyLoss()")
         check_kind("optimizer", optimizer, SGD, "an eftrain_hdl.SGD(lr=...)")
         check_kind("device", device, Device, _DEVICE)
-        batch, seed = count("batch", batch, 1), count("seed", seed, 0, _MOST_SEED)
+        batch, seed = integer("batch", batch, 1), integer("seed", seed, 0, _MOST_SEED)
         plan = compile_model(model, device.config, batch=batch, loss=loss, optimizer=optimizer)
         self._start(plan, device, seed)
 
@@ -98,7 +99,7 @@ class Trainer:
         check_kind("plan", plan, Plan, "a Plan such as load_plan(path) returns")
         check_kind("device", device, Device, _DEVICE)
         trainer = cls.__new__(cls)
-        trainer._start(plan, device, count("seed", seed, 0, _MOST_SEED))
+        trainer._start(plan, device, integer("seed", seed, 0, _MOST_SEED))
         return trainer
 
     def _start(self, plan: Plan, device: Device, seed: int) -> None:
@@ -186,7 +187,7 @@ class Trainer:
         """
         if (epochs is None) == (steps is None):
             raise ValueError(f"epochs={epochs}, steps={steps}: give one of them")
-        number = count("epochs", epochs, 1) if epochs is not None else count("steps", steps, 1)
+        number = integer("epochs", epochs, 1) if epochs is not None else integer("steps", steps, 1)
         for name, value in (("progress", progress), ("stop_if_diverged", stop_if_diverged)):
             check_kind(name, value, bool, "True or False")
         if on_step is not None:

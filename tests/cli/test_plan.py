@@ -61,7 +61,7 @@ def test_layers_that_are_planned_only_are_marked(capsys: pytest.CaptureFixture[s
     [
         (["--model", "nothing"], "unknown model 'nothing'"),
         (["--model", "lenet", "--board", "nothing"], "unknown board 'nothing'"),
-        (["--model", "lenet", "--memory", "nothing"], "no memory model called 'nothing'"),
+        (["--model", "lenet", "--memory", "nothing"], "unknown memory 'nothing'"),
         (["--model", "1x", "--streaming-depth", "64"], "needs streaming_depth"),
         (["--model", "vgg16", "--board", "ultra96"], "more than the 2,147,483,648 of ultra96v2; a batch of "),
         (["--model", "lenet", "--clock", "0"], "--clock must be a positive number of MHz, not 0"),

@@ -41,7 +41,7 @@ def test_trace_figure_and_json_agree(capsys: pytest.CaptureFixture[str], tmp_pat
     [
         (["--model", "nothing"], "unknown model 'nothing'"),
         (["--board", "nothing"], "unknown board 'nothing'"),
-        (["--memory", "nothing"], "no memory model called 'nothing'"),
+        (["--memory", "nothing"], "unknown memory 'nothing'"),
         (["--clock", "0"], "--clock must be a positive number of MHz, not 0"),
         (["--plot", "trace.xyz"], "--plot trace.xyz: the name must end in one of"),
         (["--lanes", "3"], "lanes"),

@@ -100,7 +100,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"layers": [{"kind": "ReLU", "slope": 1}]}, r"layers\[0\] has slope: expected $"),
         ({"config": {"rows": 3}}, "config.operand is None: expected dict"),
         ({"batch": 2}, r"tensors.input: the layout is not the one that the model asks for, PlanarLayout\(batch=2"),
-        ({"batch": 1 << 70}, "batch must be an integer from 1 to 4096"),
+        ({"batch": 1 << 70}, "batch=1180591620717411303424: must be at most 4096"),
         ({"optimizer": {"lr": "0", "momentum": 0, "weight_decay": 0}}, "SGD: lr='0': expected a number"),
         ({"memory_bytes": 4096}, "lies outside of the plan's memory"),
         ({"memory_bytes": 1 << 41}, "more than 40 address bits"),

@@ -319,16 +319,18 @@ def test_flags(device: Device) -> None:
 
 
 def test_host_access(device: Device) -> None:
-    for address, nbytes in ((BASE - 1, 1), (BASE + MEMORY - 3, 4), (BASE, -1)):
+    for address, nbytes in ((BASE - 1, 1), (BASE + MEMORY - 3, 4), (BASE, MEMORY + 1)):
         with pytest.raises(ValueError, match="are not in memory"):
             device.read(address, nbytes)
+    with pytest.raises(ValueError, match="nbytes=-1: must be at least 0"):
+        device.read(BASE, -1)
     with pytest.raises(ValueError, match="are not in memory"):
         device.write(BASE + MEMORY - 4, np.zeros(2, np.float32))
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     device.write(BASE + 8, values.T)
     assert device.read_float32(BASE + 8, (3, 2)).tolist() == values.T.tolist()
     assert device.memory_bytes == MEMORY
-    with pytest.raises(ValueError, match="do not fit 40 address bits"):
+    with pytest.raises(ValueError, match="40 address bits do not reach so far"):
         EmulatorDevice(CONFIG, 1 << 41)
     with pytest.raises(ValueError, match="no multiple of 8"):
         EmulatorDevice(CONFIG, MEMORY, 4)

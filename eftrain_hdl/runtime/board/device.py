@@ -10,10 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
 from eftrain_hdl.runtime.driver import RegisterDevice
 
-__all__ = ["BoardDevice", "Buffer", "Registers", "memory_advice"]
+__all__ = ["BoardDevice", "Buffer", "Registers", "check_expected", "memory_advice"]
 
 _SHORTEST, _LONGEST = 20e-6, 2e-3
 """Seconds between two looks at the machine: first, and at most."""
@@ -53,6 +54,12 @@ class Buffer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the memory back; ``array`` must not be used any more."""
+
+
+def check_expected(config: Config, memory_bytes: int) -> int:
+    """``memory_bytes``: TypeError or ValueError unless both describe what a board has to offer."""
+    check_kind("config", config, Config, "a Config, such as a plan has")
+    return integer("memory_bytes", memory_bytes, 1, 1 << config.address_width)
 
 
 class BoardDevice(RegisterDevice):
@@ -107,7 +114,7 @@ class BoardDevice(RegisterDevice):
         self._registers.write(offset, value)
 
     def write(self, address: int, array: np.ndarray) -> None:
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        data = self.as_bytes(array)
         self.check_range(address, data.size)
         start = address - self.window_base
         self._buffer.array[start : start + data.size] = data

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
 from eftrain_hdl.registers import IP_VLNV, REGISTER_MAP
 
-from .device import BoardDevice, Buffer, memory_advice
+from .device import BoardDevice, Buffer, check_expected, memory_advice
 
 __all__ = ["PynqDevice"]
 
@@ -69,6 +70,9 @@ class PynqDevice(BoardDevice):
         self, config: Config, memory_bytes: int, *, bitstream: str | os.PathLike[str] | None = None,
         registers: int | None = None, **settings: Any,
     ) -> None:  # fmt: skip
+        memory_bytes = check_expected(config, memory_bytes)
+        check_kind("bitstream", bitstream, (str, os.PathLike, type(None)), "the path of a .bit file")
+        registers = None if registers is None else integer("registers", registers, 0, (1 << 64) - 1)
         try:
             import pynq
         except ImportError as error:

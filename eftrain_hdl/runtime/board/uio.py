@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.registers import BUFFER_NAME, IP_NAME, REGISTER_MAP
 
-from .device import BoardDevice, Buffer, memory_advice
+from .device import BoardDevice, Buffer, check_expected, memory_advice
 
 __all__ = ["UioDevice"]
 
@@ -127,6 +128,10 @@ class UioDevice(BoardDevice):
         self, config: Config, memory_bytes: int, *, uio: str | None = None, buffer: str = BUFFER_NAME,
         root: str | os.PathLike[str] = "/", **settings: Any,
     ) -> None:  # fmt: skip
+        memory_bytes = check_expected(config, memory_bytes)
+        for name, value in (("uio", uio), ("buffer", buffer)):
+            check_kind(name, value, (str, type(None)) if name == "uio" else str, "a name")
+        check_kind("root", root, (str, os.PathLike), "the path of a folder")
         path = _find(Path(root), uio or IP_NAME)
         super().__init__(config, _UioRegisters(path), _DmaBuffer(Path(root), buffer, memory_bytes), **settings)
 

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import INSTRUCTION_ALIGNMENT, SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode
 from eftrain_hdl.numerics import Flags
@@ -48,23 +49,31 @@ class EmulatorDevice(Device):
     Raises
     ------
     ValueError
-        If the memory is empty, not aligned or ends above the address space.
+        If the memory is empty, not aligned, ends above the address space, or is more than the host has.
     """
 
     def __init__(self, config: Config, memory_bytes: int = 1 << 26, window_base: int = 0):
-        if memory_bytes < 1 or window_base < 0 or window_base + memory_bytes > 1 << config.address_width:
-            raise ValueError(f"{memory_bytes} bytes at {window_base:#x} do not fit {config.address_width} address bits")
+        check_kind("config", config, Config, "a Config(rows=..., lanes=...)")
+        memory_bytes, window_base = integer("memory_bytes", memory_bytes, 1), integer("window_base", window_base, 0)
+        if window_base + memory_bytes > 1 << config.address_width:
+            raise ValueError(
+                f"memory_bytes={memory_bytes} at window_base={window_base:#x}: {config.address_width} address bits do "
+                "not reach so far"
+            )
         if window_base % config.beat_bytes:
-            raise ValueError(f"window_base {window_base:#x} is no multiple of {config.beat_bytes}")
+            raise ValueError(f"window_base={window_base:#x}: is no multiple of {config.beat_bytes}")
         self.config = config
         self.window_base = window_base
         self.window_limit = window_base + memory_bytes
-        self.state = State(config, memory_bytes, window_base)
+        try:
+            self.state = State(config, memory_bytes, window_base)
+        except MemoryError as error:
+            raise ValueError(f"memory_bytes={memory_bytes}: more than this computer has ({error})") from None
         self._semaphores = [0] * SEMAPHORES
         self._programs: OrderedDict[tuple[int, bytes], Program] = OrderedDict()
 
     def write(self, address: int, array: np.ndarray) -> None:
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        data = self.as_bytes(array)
         self.check_range(address, data.size)
         self.state.dram[address - self.window_base:][:data.size] = data
 

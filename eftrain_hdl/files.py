@@ -26,6 +26,7 @@ __all__ = ["FileError", "atomic_write", "check_output", "read_arrays", "write_ar
 
 _SUM = b"eftrain sha256 "  # in the comment of an archive, which other readers of .npz files pass over
 _NPY = ".npy"
+_PARTIAL = ".partial"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DEFLATE_RATIO = 1032  # deflate makes 258 bytes of two bits at best
 _ENCRYPTED = 1
@@ -55,30 +56,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     is kept; pipes and devices are written directly. Errors of the operating system name ``path``.
     """
     target, special = _target(path)
-    if special:
-        with target.open("wb") as file:
-            yield file
-        return
-    # mkstemp would make the file unreadable for others; open applies the umask.
-    partial = target.with_name(f".{target.name[:32]}-{secrets.token_hex(8)}.partial")
     try:
-        with contextlib.ExitStack() as stack:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(partial.open("xb"))
-            with contextlib.suppress(OSError):  # there is no such file, or the file system has no modes
-                partial.chmod(stat.S_IMODE(target.stat().st_mode))
+        with target.open("wb") if special else _beside(target) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
     except OSError as error:
-        if error.filename is not None and str(error.filename) != str(partial):
+        name = str(error.filename)
+        if error.filename is not None and name != str(target) and not name.endswith(_PARTIAL):
             raise  # another file's
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # renamed, or never made
-            partial.unlink()
-    _sync_folder(target.parent)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -159,7 +144,7 @@ def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
         _refuse_unless(mode is None or stat.S_ISREG(mode), errno.EISDIR)
         _refuse_unless(folder.is_dir(), errno.ENOTDIR)
         _refuse_unless(mode is None or os.access(target, os.W_OK), errno.EACCES)
-        _refuse_unless(os.access(folder, os.W_OK | os.X_OK), errno.EACCES)
+        _refuse_unless(os.access(folder, os.W_OK | os.X_OK), errno.EACCES, f" to make files in {folder}")
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     return target, False
@@ -178,9 +163,29 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def _refuse_unless(right: bool, number: int) -> None:
+def _refuse_unless(right: bool, number: int, what: str = "") -> None:
     if not right:
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, os.strerror(number) + what)
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[IO[bytes]]:
+    """A new file in the target's folder that is renamed to it at the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp would make the file unreadable for others; open applies the umask.
+    partial = target.with_name(f".{target.name[:32]}-{secrets.token_hex(8)}{_PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            with contextlib.suppress(OSError):  # there is no such file, or the file system has no modes
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        with contextlib.suppress(OSError):  # renamed, or never made
+            partial.unlink()
+    _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

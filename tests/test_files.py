@@ -201,6 +201,13 @@ def test_an_exception_leaves_the_file_as_it_was(error: BaseException, there: boo
         assert str(found.value) == f"[Errno {errno.ENOSPC}] No space left on device: '{path}'"
 
 
+def test_errors_of_other_files_keep_their_names(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as found, atomic_write(tmp_path / "a.txt"):
+        (tmp_path / "b.txt").read_text()
+    assert str(found.value.filename) == str(tmp_path / "b.txt")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.txt"
     with atomic_write(path) as file:
@@ -242,6 +249,8 @@ def test_pipes_are_written_directly(tmp_path: Path) -> None:
     write_text(path, "hello")
     assert os.read(reader, 100) == b"hello"
     os.close(reader), os.close(writer)
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_text("/dev/full", "hello")
     write_text("/dev/null", "hello")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
@@ -282,6 +291,8 @@ def test_paths_that_cannot_be_written_are_told_before(
         with pytest.raises(kind) as found:
             attempt(path)
         assert found.value.filename == str(path) and found.value.strerror
+        if place.startswith("locked"):
+            assert str(found.value).startswith(f"[Errno 13] Permission denied to make files in {tmp_path / 'locked'}: ")
     (tmp_path / "locked").chmod(0o755)
     assert (tmp_path / "kept.npz").read_text() == "keep"
     assert sorted(os.listdir(tmp_path)) == ["file", "kept.npz", "locked", "loop"]

@@ -166,7 +166,7 @@ def _beat_lemmas(bench: Bench, dut: ReadDma, around: _Around) -> None:
     stopped, credit = inside["stopped"], inside["credit"]
     ready = offer["r_rdy"]
     held = buffer.level + ready
-    owed = sum((Mux(line.level > number, around.burst(number).beats, 0) for number in range(line.depth)))
+    owed = sum(Mux(line.level > number, around.burst(number).beats, 0) for number in range(line.depth))
     promised = credit + inside["popped"] + held + inside["beat_valid"] + owed - around.beats_got
     bench.lemma("credit", (promised <= dut.fifo_beats) & (stopped | (promised == dut.fifo_beats)))
     beats = data.View(around.layout, generator["head"]).beats

@@ -7,8 +7,8 @@ depth is enough for the assertion to be exercised at its limit.
 
 import pytest
 
-from tests.formal.designs import Write
 from tests.formal.bounded import prove, tools_missing
+from tests.formal.designs import Write
 
 pytestmark = pytest.mark.skipif(bool(tools_missing()), reason=f"not installed: {', '.join(tools_missing())}")
 

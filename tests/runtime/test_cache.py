@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -250,3 +252,30 @@ def test_many_first_uses_at_once(folder: Path) -> None:
     assert {line.partition("makes ")[2] for line in waited} == {"the Verilog of a 4 x 8 accelerator", "the same model"}
     assert set(lines) == waited | {"elaborating a 4 x 8 accelerator", "compiling"}
     assert len(files(folder)) == 4
+
+
+def test_an_interrupted_build_leaves_no_process_and_no_folder(folder: Path) -> None:
+    """The interruption reaches Python alone, as in a notebook; what the tool has started runs on in its own process."""
+    started: list[int] = []
+
+    def interrupt_when_started(place: Path) -> None:
+        while not (place / "pid").exists() or not (place / "pid").read_text().endswith("\n"):
+            time.sleep(0.01)
+        started.append(int((place / "pid").read_text()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def build_with_a_child(work: Path) -> Path:
+        threading.Thread(target=interrupt_when_started, args=(work,), daemon=True).start()
+        script = "sleep 20 & echo $! > pid; wait"
+        build._run(["sh", "-c", script], work, find_toolchain(), "the stand-in")
+        return work
+
+    with pytest.raises(KeyboardInterrupt):
+        cached("a", "it", build_with_a_child)
+    assert files(folder) == []
+    status = Path(f"/proc/{started[0]}/stat")
+    for _ in range(500):  # the signal is on its way
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX":
+            return
+        time.sleep(0.01)
+    raise AssertionError("the child runs on")

@@ -1,8 +1,10 @@
 """Compiles Verilog and the C++ harness into a shared library, once for each content."""
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -82,11 +84,20 @@ def build_model(
 
 
 def _run(command: list[str], work: Path, tools: Toolchain, what: str) -> None:
-    done = subprocess.run(command, cwd=work, env=tools.environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-25:])
-        raise ToolError(f"{what} failed with status {done.returncode}:\n{tail}")
+    # A session of its own: notebooks interrupt Python alone, and the compilers that make has started must end as well.
+    with subprocess.Popen(
+        command, cwd=work, env=tools.environment, text=True, errors="replace", stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode != 0:
+        tail = "\n".join(output.splitlines()[-25:])
+        raise ToolError(f"{what} failed with status {process.returncode}:\n{tail}")
 
 
 def _build(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .compiler import CompileError, Plan, PlanFileError, compile_model, load_plan, save_plan
     from .config import Config, ConfigError
     from .data import DataError, Dataset, load_data
+    from .files import FileError
     from .graph import (
         SGD,
         AvgPool2d,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .runtime.errors import ConfigurationMismatch, DeviceError, DeviceNotReady, DeviceTimeout
     from .runtime.sim import SimDevice
     from .runtime.trainer import Diverged, StepResult, Trainer, TrainerError
+    from .runtime.verilator import CacheError, ToolError
     from .zoo import models
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "TF32",
     "AvgPool2d",
     "BatchNorm2d",
+    "CacheError",
     "CompileError",
     "Config",
     "ConfigError",
@@ -56,6 +59,7 @@ __all__ = [
     "DeviceTimeout",
     "Diverged",
     "EmulatorDevice",
+    "FileError",
     "Flatten",
     "FloatFormat",
     "GraphError",
@@ -70,6 +74,7 @@ __all__ = [
     "Sequential",
     "SimDevice",
     "StepResult",
+    "ToolError",
     "Trainer",
     "TrainerError",
     "UioDevice",
@@ -87,6 +92,7 @@ _MODULES = {
     "compiler": ("CompileError", "Plan", "PlanFileError", "compile_model", "load_plan", "save_plan"),
     "config": ("Config", "ConfigError"),
     "data": ("DataError", "Dataset", "load_data"),
+    "files": ("FileError",),
     "graph": (
         "SGD", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Flatten", "GraphError", "Linear", "MaxPool2d",
         "ReLU", "Residual", "Sequential",
@@ -98,6 +104,7 @@ _MODULES = {
     "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"),
     "runtime.sim": ("SimDevice",),
     "runtime.trainer": ("Diverged", "StepResult", "Trainer", "TrainerError"),
+    "runtime.verilator": ("CacheError", "ToolError"),
     "zoo": ("models",),
 }  # fmt: skip
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

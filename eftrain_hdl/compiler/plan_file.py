@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
-from eftrain_hdl.files import read_arrays, write_arrays
+from eftrain_hdl.files import FileError, read_arrays, write_arrays
 from eftrain_hdl.graph import SGD, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 from eftrain_hdl.isa import FORMATS
 from eftrain_hdl.numerics import FloatFormat
@@ -42,7 +42,7 @@ _FIELDS = (
 T = TypeVar("T")
 
 
-class PlanFileError(ValueError):
+class PlanFileError(FileError):
     """A file that is no plan, or a plan that this version cannot run; the message starts with its path."""
 
 

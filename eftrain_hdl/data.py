@@ -15,7 +15,7 @@ from eftrain_hdl.files import read_arrays
 _NAMES = ("x", "y", "x_test", "y_test")
 _TEST_FRACTION = 0.2
 _SPLIT_SEED = 0
-_MOST_CLASSES = 65536  # a label beyond is damage, and would ask for a last layer of that size
+MOST_CLASSES = 65536  # a label beyond is damage, and would ask for a last layer of that size
 
 
 class DataError(ValueError):
@@ -185,8 +185,8 @@ def _labels(path: Path, name: str, y: NDArray[Any], samples: int) -> NDArray[np.
         raise DataError(f"{path}: {name} has shape {y.shape}: expected ({samples},), one label for each sample")
     if y.min() < 0:
         raise DataError(f"{path}: {name} has the label {y.min()}: labels start at 0")
-    if y.max() >= _MOST_CLASSES:
-        raise DataError(f"{path}: {name} has the label {y.max()}: labels must be below {_MOST_CLASSES}")
+    if y.max() >= MOST_CLASSES:
+        raise DataError(f"{path}: {name} has the label {y.max()}: labels must be below {MOST_CLASSES}")
     return y.astype(np.int64)
 
 

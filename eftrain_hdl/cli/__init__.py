@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from eftrain_hdl import __version__
 from eftrain_hdl.cli import area, build, compile, export, info, plan, pnr, run, trace, train, verilog
-from eftrain_hdl.cli.common import CliError, Parser
+from eftrain_hdl.cli.arguments import CliError, Parser
 
 if TYPE_CHECKING:
     from eftrain_hdl.boards import Board
@@ -58,14 +58,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status, 2 (with one line on standard error) for what the user can put right."""
-    return _run(parser().parse_args(arguments))
+    """Run a command; returns the exit status, 2 (with one line on standard error) for what the user can put right.
+
+    Without any arguments the help goes to standard error, and the status is 2 as well: nothing was done.
+    """
+    return _parse_and_run(parser(), arguments)
 
 
 def board_main(board: Board, arguments: Sequence[str] | None = None) -> int:
     """The command line of a board's own file: ``python boards/zcu102.py build`` is ``eftrain build zcu102``."""
     top: argparse.ArgumentParser = Parser(prog=Path(sys.argv[0]).name, description=board.title)
     build.add_parser(top.add_subparsers(dest="command", required=True, metavar="COMMAND"), board)
+    return _parse_and_run(top, arguments)
+
+
+def _parse_and_run(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    if not (sys.argv[1:] if arguments is None else arguments):
+        top.print_help(sys.stderr)
+        return 2
     return _run(top.parse_args(arguments))
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from eftrain_hdl.cli.arguments import refuse
 from eftrain_hdl.cli.common import (
     Activity,
     Output,
@@ -68,8 +69,10 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.synthesis import FAMILIES, synthesize
 
     output = Output(options)
+    if options.board is not None:
+        refuse(options, f"is not for --board {options.board}, which has its own", ["--family"])
     config = adapted_board_config(options)
-    board = find_board(options.board) if options.board else None
+    board = find_board(options.board) if options.board is not None else None
     family = board.family if board else options.family or _FAMILIES[0]
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")
     # The accelerator takes Python about as long to elaborate as Yosys takes for a row; a third of that would go into

@@ -7,15 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eftrain_hdl.cli.common import (
-    Activity,
-    Output,
-    adapted_config,
-    add_config_options,
-    add_json_option,
-    at_least_one,
-    find_board,
-)
+from eftrain_hdl.cli.arguments import clock_mhz, integer, output_folder, refuse
+from eftrain_hdl.cli.common import Activity, Output, adapted_config, add_config_options, add_json_option, find_board
 from eftrain_hdl.config import Config
 
 if TYPE_CHECKING:
@@ -47,12 +40,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], bo
     if board is None:
         parser.add_argument("board", metavar="BOARD", help="a board (see `eftrain info`)")
     parser.add_argument(
-        "--output", "-o", type=Path, metavar="DIRECTORY", help="folder to write (default build/ and the board's name)"
+        "--output", "-o", type=output_folder, metavar="DIRECTORY",
+        help="folder to write (default build/ and the board's name)",
     )
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock to ask Vivado for (default: the board's)")
+    parser.add_argument("--clock", type=clock_mhz, metavar="MHZ", help="clock to ask Vivado for (default: the board's)")
     parser.add_argument("--run", action="store_true", help="run Vivado on it, which takes hours", dest="run_vivado")
     parser.add_argument(
-        "--jobs", type=at_least_one, default=2, metavar="N", help="processes of Vivado with --run (default 2)"
+        "--jobs", type=integer(1, 1024), default=2, metavar="N", help="processes of Vivado with --run (default 2)"
     )
     add_config_options(parser, None if board is None else board.config)
     add_json_option(parser)
@@ -64,6 +58,8 @@ def run(options: argparse.Namespace, board: Board | None) -> int:
     from eftrain_hdl.vivado import check_output, find_vivado, project_files, run_vivado, write_output
 
     output = Output(options)
+    if not options.run_vivado:
+        refuse(options, "is for --run: without it, nothing is run", ["--jobs"])
     if board is None:
         board = find_board(options.board)
     config = adapted_config(board, options)

@@ -5,16 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from eftrain_hdl.config import Config
+from eftrain_hdl.cli.arguments import (
+    CliError,
+    batch_size,
+    class_count,
+    clock_mhz,
+    find,
+    input_shape,
+    json_target,
+    rate,
+    refuse,
+    size,
+)
+from eftrain_hdl.config import Config, ConfigError
+from eftrain_hdl.files import write_text
 from eftrain_hdl.graph import Sequential
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat
 from eftrain_hdl.planner.dram import MemoryModel, memory_model
@@ -27,21 +40,19 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Activity",
-    "CliError",
     "Output",
-    "Parser",
     "adapted_board_config",
     "adapted_config",
     "add_config_options",
     "add_json_option",
     "add_step_options",
-    "at_least_one",
     "board_resources",
     "build_model",
     "config_from",
     "find_board",
     "given_config",
-    "input_shape",
+    "make_config",
+    "refuse_config",
     "progress_bar",
     "step_machine",
     "table",
@@ -63,35 +74,13 @@ _SIZES = {
 }
 
 
-class CliError(Exception):
-    """A request that cannot be met; the message is all the user sees."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a bad command line in one line, as every other error is."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def at_least_one(text: str) -> int:
-    """A positive integer, as an argument."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-at_least_one.__name__ = "integer"  # what argparse calls the type in its messages
-
-
 def add_config_options(parser: argparse.ArgumentParser, defaults: Config | None = None) -> None:
     """Options that make up a :class:`Config`; one that is not given has the value it has in ``defaults``."""
     defaults = defaults or Config()
     group = parser.add_argument_group("accelerator")
     for name, text in _SIZES.items():
         default = getattr(defaults, name.replace("-", "_"))
-        group.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default {default})")
+        group.add_argument(f"--{name}", type=size, metavar="N", help=f"{text} (default {default})")
     group.add_argument(
         "--operand", choices=sorted(FORMATS), help=f"format of the array's operands (default {defaults.operand.name})"
     )
@@ -107,20 +96,33 @@ def given_config(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def refuse_config(options: argparse.Namespace, why: str, *others: str) -> None:
+    """CliError for an option of the accelerator, or one of ``others``, that was given though it changes nothing."""
+    refuse(options, why, [*(f"--{name}" for name in _SIZES), "--operand", *others])
+
+
 def config_from(options: argparse.Namespace) -> Config:
     """The configuration that the options describe; ``ConfigError`` if there is none."""
     defaults: Config = options.config_defaults
-    return Config(**({"rows": defaults.rows, "lanes": defaults.lanes} | given_config(options)))
+    return make_config(lambda given: Config(**({"rows": defaults.rows, "lanes": defaults.lanes} | given)), options)
+
+
+def make_config(make: Callable[[dict[str, Any]], Config], options: argparse.Namespace) -> Config:
+    """What ``make`` makes of the options that were given; an error calls them by their names."""
+    try:
+        return make(given_config(options))
+    except ConfigError as error:
+        name = re.split(r"\W", str(error), maxsplit=1)[0].replace("_", "-")
+        raise CliError(f"--{name}{str(error)[len(name):]}" if name in _SIZES else str(error)) from None
 
 
 def find_board(name: str) -> Board:
     """The board called ``name``, or the only one whose name begins so; CliError if there is none."""
     from eftrain_hdl import boards
 
-    found = [name] if name in boards.names() else [other for other in boards.names() if other.startswith(name)]
-    if len(found) != 1:
-        raise CliError(f"unknown board {name!r}: choose from {', '.join(boards.names())}")
-    return boards.get(found[0])
+    names = sorted(boards.names())
+    begun = [other for other in names if name and other.startswith(name)]
+    return boards.get(begun[0] if len(begun) == 1 else find("board", name, names))
 
 
 def board_resources(board: Board) -> Resources:
@@ -135,9 +137,12 @@ def adapted_board_config(options: argparse.Namespace) -> Config:
 
 def adapted_config(board: Board, options: argparse.Namespace) -> Config:
     """The board's configuration for the operand format asked for, or else its default, with what the options change."""
-    given = given_config(options)
-    operand = given.get("operand", FP32)
-    return replace(board.configs.get(operand.name, board.config), **given)
+
+    def make(given: dict[str, Any]) -> Config:
+        operand = given.get("operand", FP32)
+        return replace(board.configs.get(operand.name, board.config), **given)
+
+    return make_config(make, options)
 
 
 def add_step_options(parser: argparse.ArgumentParser, *, batch: int, model: str | None = None) -> None:
@@ -147,37 +152,27 @@ def add_step_options(parser: argparse.ArgumentParser, *, batch: int, model: str 
         "--model", metavar="NAME", default=model, required=model is None, help=f"a model of the zoo{note}"
     )
     parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
-    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
+    parser.add_argument("--classes", type=class_count, metavar="N", help="outputs (default: the model's)")
     parser.add_argument(
-        "--batch", type=at_least_one, default=batch, metavar="N", help=f"samples per step (default {batch})"
+        "--batch", type=batch_size, default=batch, metavar="N", help=f"samples per step (default {batch})"
     )
-    parser.add_argument("--momentum", type=float, default=0.0, metavar="F", help="momentum of SGD (default 0)")
+    parser.add_argument("--momentum", type=rate, default=0.9, metavar="F", help="momentum of SGD (default 0.9)")
     parser.add_argument("--board", metavar="NAME", help="configuration, memory and clock of a board")
     parser.add_argument("--memory", metavar="NAME", help="DRAM model (default: the board's, or zcu102)")
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock (default: the board's, or 250)")
+    parser.add_argument("--clock", type=clock_mhz, metavar="MHZ", help="clock (default: the board's, or 250)")
 
 
 def step_machine(options: argparse.Namespace) -> tuple[Board | None, MemoryModel, float]:
-    """Board, memory and clock that the options of `add_step_options` choose. CliError for a bad board or clock."""
-    board = find_board(options.board) if options.board else None
-    clock = (board.clock_mhz if board else 250.0) if options.clock is None else options.clock
-    if not (math.isfinite(clock) and clock > 0):
-        raise CliError(f"--clock must be a positive number of MHz, not {clock:g}")
-    return board, memory_model(options.memory or (board.memory if board else "zcu102")), clock
-
-
-def input_shape(text: str) -> tuple[int, ...]:
-    """``C,H,W`` of ``--input-shape``."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected C,H,W such as 3,32,32, not {text!r}") from None
+    """Board, memory and clock that the options of `add_step_options` choose. CliError for a bad board."""
+    board = find_board(options.board) if options.board is not None else None
+    mhz = (board.clock_mhz if board else 250.0) if options.clock is None else options.clock
+    name = options.memory if options.memory is not None else board.memory if board else "zcu102"
+    return board, memory_model(name), mhz
 
 
 def build_model(name: str, shape: tuple[int, ...] | None, classes: int | None) -> Sequential:
     """A network of the zoo, with its own input shape or classes where None. CliError if there is none of that name."""
-    if name not in models:
-        raise CliError(f"unknown model {name!r}: choose from {', '.join(sorted(models))}")
+    find("model", name, sorted(models))
     own: dict[str, Any] = {"input_shape": shape, "classes": classes}
     build: Callable[..., Sequential] = models[name]
     return build(**{key: value for key, value in own.items() if value is not None})
@@ -187,6 +182,7 @@ def add_json_option(parser: argparse._ActionsContainer) -> None:
     """``--json FILE``."""
     parser.add_argument(
         "--json",
+        type=json_target,
         metavar="FILE",
         help="write the results as one JSON object; - is standard output, with nothing else on it",
     )
@@ -211,9 +207,7 @@ class Output:
         if self._json == "-":
             print(json.dumps(plain, allow_nan=False), flush=True)
         else:
-            path = Path(self._json)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(plain, allow_nan=False, indent=2) + "\n")
+            write_text(self._json, json.dumps(plain, allow_nan=False, indent=2) + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -6,18 +6,27 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eftrain_hdl.cli.arguments import (
+    batch_size,
+    class_count,
+    input_shape,
+    memory_base,
+    output_file,
+    output_folder,
+    rate,
+    refuse,
+    seed,
+)
 from eftrain_hdl.cli.common import (
     Activity,
-    CliError,
     Output,
     adapted_board_config,
     add_config_options,
     add_json_option,
-    at_least_one,
     build_model,
-    input_shape,
 )
 from eftrain_hdl.cli.train import learning_rate
+from eftrain_hdl.files import write_text
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, initial_parameters
 from eftrain_hdl.zoo import models
 
@@ -55,19 +64,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--model", required=True, metavar="NAME", help=", ".join(sorted(models)))
     parser.add_argument("--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample")
-    parser.add_argument("--classes", type=at_least_one, metavar="N", help="outputs (default: the model's)")
-    parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
-    parser.add_argument("--lr", type=float, metavar="X", help="learning rate (default: the model's)")
-    parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of SGD (default 0.9)")
-    parser.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
+    parser.add_argument("--classes", type=class_count, metavar="N", help="outputs (default: the model's)")
+    parser.add_argument("--batch", type=batch_size, default=16, metavar="N", help="samples per step (default 16)")
+    parser.add_argument("--lr", type=rate, metavar="X", help="learning rate (default: the model's)")
+    parser.add_argument("--momentum", type=rate, default=0.9, metavar="X", help="of SGD (default 0.9)")
+    parser.add_argument("--weight-decay", type=rate, default=0.0, metavar="X", help="of SGD (default 0)")
     parser.add_argument("--board", metavar="NAME", help="configuration of a board")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the plan file (.npz)")
-    parser.add_argument("--c-source", type=Path, metavar="DIR", help="also write eftrain.h and plan.c, for C programs")
     parser.add_argument(
-        "--memory-base", type=lambda text: int(text, 0), default=0, metavar="ADDRESS",
+        "--output", type=output_file(".npz"), required=True, metavar="FILE", help="the plan file (.npz)"
+    )
+    parser.add_argument(
+        "--c-source", type=output_folder, metavar="DIR", help="also write eftrain.h and plan.c, for C programs"
+    )
+    parser.add_argument(
+        "--memory-base", type=memory_base, default=0, metavar="ADDRESS",
         help="where the plan lies if nobody moves it: what plan.c uses (default 0)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the parameters in plan.c (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the parameters in plan.c (default 0)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -78,8 +91,8 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.compiler import compile_model, save_plan
 
     output = Output(options)
-    if options.output.suffix != ".npz":
-        raise CliError(f"--output {options.output}: the name must end in .npz")
+    if options.c_source is None:
+        refuse(options, "is for --c-source: a plan file has no parameters", ["--seed"])
     config = adapted_board_config(options)
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
@@ -88,7 +101,6 @@ def run(options: argparse.Namespace) -> int:
             model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer,
             memory_base=options.memory_base,
         )  # fmt: skip
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     save_plan(plan, options.output)
     if options.c_source:
         _write_c(plan, options.c_source, options.seed)
@@ -108,6 +120,5 @@ def _write_c(plan: Plan, folder: Path, seed: int) -> None:
     from eftrain_hdl.export.c_header import c_header
     from eftrain_hdl.export.c_plan import c_plan
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "eftrain.h").write_text(c_header())
-    (folder / "plan.c").write_text(c_plan(plan, initial_parameters(plan.model, seed)))
+    write_text(folder / "eftrain.h", c_header())
+    write_text(folder / "plan.c", c_plan(plan, initial_parameters(plan.model, seed)))

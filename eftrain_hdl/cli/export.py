@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from eftrain_hdl.cli.common import CliError, at_least_one, find_board
+from eftrain_hdl.cli.arguments import CliError, integer, output_file, refuse
+from eftrain_hdl.cli.common import find_board
 from eftrain_hdl.export.c_header import c_header
 from eftrain_hdl.export.device_tree import board_device_tree
 from eftrain_hdl.export.markdown import markdown
 from eftrain_hdl.export.python_constants import python_constants
 from eftrain_hdl.export.systemrdl import systemrdl
+from eftrain_hdl.files import write_text
 
 __all__ = ["add_parser"]
 
@@ -43,11 +44,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--format", required=True, choices=[*_TEXTS, "devicetree"], metavar="FORMAT", help="one of those above"
     )
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="file to write (default: standard output)")
+    parser.add_argument(
+        "--output", "-o", type=output_file(), metavar="FILE", help="file to write (default: standard output)"
+    )
     group = parser.add_argument_group("device tree")
     group.add_argument("--board", metavar="NAME", help="take addresses and interrupt of a board (see `eftrain info`)")
     group.add_argument(
-        "--buffer", type=at_least_one, metavar="MIB",
+        "--buffer", type=integer(1, 1 << 20), metavar="MIB",
         help="size of the contiguous buffer (default: a quarter of the board's DRAM, at most 256)",
     )  # fmt: skip
     parser.set_defaults(run=run)
@@ -59,16 +62,13 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         sys.stdout.write(text)
         return 0
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text)
+    write_text(options.output, text)
     print(f"{options.output}: {text.count(chr(10))} lines")
     return 0
 
 
 def _text(options: argparse.Namespace) -> str:
-    for name in ("board", "buffer"):
-        if getattr(options, name) is not None:
-            raise CliError(f"--{name} is for --format devicetree: the registers are the same on every board")
+    refuse(options, "is for --format devicetree: the registers are the same on every board", ["--board", "--buffer"])
     return _TEXTS[options.format]()
 
 

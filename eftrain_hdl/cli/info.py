@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from math import prod
 
+from eftrain_hdl.cli.arguments import batch_size, class_count, input_shape
 from eftrain_hdl.cli.common import (
     FORMATS,
     Activity,
     Output,
     add_config_options,
     add_json_option,
-    at_least_one,
     build_model,
     config_from,
-    input_shape,
+    refuse_config,
     table,
 )
 
@@ -41,8 +41,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--input-shape", type=input_shape, metavar="C,H,W", help="shape of one sample (default: the model's own)"
     )
-    parser.add_argument("--classes", type=at_least_one, default=10, metavar="N", help="outputs (default 10)")
-    parser.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
+    parser.add_argument("--classes", type=class_count, default=10, metavar="N", help="outputs (default 10)")
+    parser.add_argument("--batch", type=batch_size, default=16, metavar="N", help="samples per step (default 16)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -50,7 +50,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Print and, if asked, write JSON."""
-    return _describe(options) if options.model else _catalogue(options)
+    if options.model is not None:
+        return _describe(options)
+    refuse_config(options, "is for --model", "--input-shape", "--classes", "--batch")
+    return _catalogue(options)
 
 
 def _catalogue(options: argparse.Namespace) -> int:
@@ -80,7 +83,9 @@ def _describe(options: argparse.Namespace) -> int:
     config = config_from(options)
     optimizer = SGD(lr=0.01, momentum=0.9)
     plan = None
-    if not any(map(planned_only, model)):
+    if any(map(planned_only, model)):
+        refuse_config(options, f"is for programs, and {options.model} has none: it can be planned but not trained yet")
+    else:
         with Activity("compiling"):
             plan = compile_model(model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer)
     macs = step_macs(model, options.batch)

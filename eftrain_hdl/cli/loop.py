@@ -6,18 +6,12 @@ import itertools
 import math
 from pathlib import Path
 
-from eftrain_hdl.cli.common import Activity, CliError, Output, progress_bar
+from eftrain_hdl.cli.common import Activity, Output, progress_bar
 from eftrain_hdl.cli.learners import Learner
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset, batches
 
-__all__ = ["check_save", "train_and_report"]
-
-
-def check_save(path: Path | None) -> None:
-    """CliError unless ``--save`` names an .npz file, if it is there at all."""
-    if path and path.suffix != ".npz":
-        raise CliError(f"--save {path}: the name must end in .npz")
+__all__ = ["train_and_report"]
 
 
 def train_and_report(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.planner.resources import estimate_resources, operand_formats
 
+from .arguments import CliError, number, refuse
 from .common import (
     Activity,
-    CliError,
     Output,
     adapted_board_config,
     add_config_options,
@@ -24,7 +23,7 @@ from .common import (
     table,
 )
 from .plan_plot import draw_plan
-from .plot import check_plot
+from .plot import plot_file
 from .search import run_search
 
 if TYPE_CHECKING:
@@ -58,9 +57,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--search", action="store_true", help="find the best configurations of the board: throughput against area"
     )
     parser.add_argument(
-        "--share", type=float, default=0.8, metavar="F", help="of LUTs, DSP and RAM blocks, at most (default 0.8)"
+        "--share", type=number(0.001, 1), default=0.8, metavar="F",
+        help="of LUTs, DSP and RAM blocks, at most (default 0.8)",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw roofline and cycles by layer (.svg, .png)")
+    parser.add_argument("--plot", type=plot_file, metavar="FILE", help="draw roofline and cycles by layer (.svg, .png)")
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -75,11 +75,11 @@ def run(options: argparse.Namespace) -> int:
     output = Output(options)
     board, memory, clock = step_machine(options)
     if options.search:
+        refuse(options, "is not for --search, which draws nothing", ["--plot"])
         return run_search(options, output, clock, memory.name)
+    refuse(options, "is for --search", ["--share"])
     config = adapted_board_config(options)
     model = build_model(options.model, options.input_shape, options.classes)
-    if options.plot is not None:
-        check_plot(options.plot)
     optimizer = SGD(lr=0.01, momentum=options.momentum)
     if board:
         _check_memory(model, config, options.batch, optimizer, board)

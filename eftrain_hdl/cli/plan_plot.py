@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eftrain_hdl.cli.plot import GRID, INK, MUTED, PHASE_COLORS, STYLE
+from eftrain_hdl.cli.plot import GRID, INK, MUTED, PHASE_COLORS, STYLE, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def draw_plan(
         _roofline(left, estimate, ports, clock)
         _bars(right, estimate, used, names)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
-        figure.savefig(path, dpi=150)
+        save_figure(figure, path, dpi=150)
 
 
 def _roofline(axes: Axes, estimate: Estimate, ports: PortTiming, clock: float) -> None:

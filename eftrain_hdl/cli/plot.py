@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eftrain_hdl.cli.common import CliError
+from eftrain_hdl.cli.arguments import output_file
 from eftrain_hdl.cli.report import PHASES, Report
+from eftrain_hdl.files import atomic_write
 
-__all__ = ["GRID", "INK", "MUTED", "PHASE_COLORS", "STYLE", "check_plot", "draw"]
+__all__ = ["GRID", "INK", "MUTED", "PHASE_COLORS", "STYLE", "draw", "plot_file", "save_figure"]
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 _LOSS = "#0b6e99"
@@ -33,16 +35,18 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def check_plot(path: Path) -> None:
-    """Raise CliError before an hour of training if the figure could not be written after it."""
+def plot_file(text: str) -> Path:
+    """A file that a figure can be written to, as the type of an argument: known before an hour of training."""
+    path = output_file()(text)
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError as error:
-        raise CliError("--plot needs matplotlib: pip install matplotlib") from error
+        raise argparse.ArgumentTypeError("needs matplotlib: pip install 'eftrain-hdl[plot]'") from error
     suffix = path.suffix.removeprefix(".").lower()
     known = sorted(FigureCanvasAgg.get_supported_filetypes())
     if suffix not in known:
-        raise CliError(f"--plot {path}: the name must end in one of .{', .'.join(known)}")
+        raise argparse.ArgumentTypeError(f"{text}: the name must end in one of .{', .'.join(known)}")
+    return path
 
 
 def draw(report: Report, title: str, path: Path) -> None:
@@ -58,8 +62,13 @@ def draw(report: Report, title: str, path: Path) -> None:
         if parts:
             _cycles(axes[1], report)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160)
+        save_figure(figure, path, dpi=160)
+
+
+def save_figure(figure: Any, path: Path, dpi: int) -> None:
+    """Write a figure in the format that the suffix says; a file that is there stays whole until then."""
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=dpi, format=path.suffix.removeprefix(".").lower())
 
 
 def _smooth(values: np.ndarray, width: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eftrain_hdl.cli.common import Activity, CliError, Output, add_config_options, add_json_option, given_config, table
+from eftrain_hdl.cli.arguments import integer, output_folder
+from eftrain_hdl.cli.common import Activity, Output, add_config_options, add_json_option, make_config, table
 from eftrain_hdl.config import Config
 
 if TYPE_CHECKING:
@@ -48,11 +48,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--part", choices=(_PART,), default=_PART, help=f"the FPGA (default {_PART})")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the placer (default 1)")
+    parser.add_argument(
+        "--seed", type=integer(0, (1 << 31) - 1), default=1, metavar="N", help="seed of the placer (default 1)"
+    )
     parser.add_argument(
         "--timing-driven", action="store_true", help="let the placer weigh delays too: quicker hardware, in longer time"
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep netlist, log, report and SDF of nextpnr there")
+    parser.add_argument(
+        "--keep", type=output_folder, metavar="DIR", help="keep netlist, log, report and SDF of nextpnr there"
+    )
     add_config_options(parser, REDUCED)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -63,9 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.synthesis import check_nextpnr, place_and_route
 
     output = Output(options)
-    if options.seed < 0:
-        raise CliError(f"--seed must be at least 0, not {options.seed}")
-    config = replace(REDUCED, **given_config(options))
+    config = make_config(lambda given: replace(REDUCED, **given), options)
     check_nextpnr()
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {options.part}, seed {options.seed}")
     with Activity("elaborating the accelerator") as activity:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eftrain_hdl.cli.common import Activity, CliError, Output, add_json_option, at_least_one
+from eftrain_hdl.cli.arguments import (
+    CliError,
+    address,
+    clock_mhz,
+    input_file,
+    nonempty,
+    number,
+    output_file,
+    refuse,
+    seed,
+    step_count,
+)
+from eftrain_hdl.cli.common import Activity, Output, add_json_option
 from eftrain_hdl.cli.learners import DeviceLearner, simulated_device
-from eftrain_hdl.cli.loop import check_save, train_and_report
+from eftrain_hdl.cli.loop import train_and_report
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset, load_data
-from eftrain_hdl.planner.dram import MEMORY_MODELS
+from eftrain_hdl.planner.dram import memory_model
 from eftrain_hdl.registers import BUFFER_NAME
 
 if TYPE_CHECKING:
@@ -24,6 +34,11 @@ __all__ = ["add_parser"]
 
 _DEVICES = ("pynq", "uio", "sim", "emulator")
 _SIM_MHZ = 250.0
+_FOR_DEVICES = {
+    "--bitstream": ("pynq",), "--registers": ("pynq",), "--uio": ("uio",), "--buffer": ("uio",), "--memory": ("sim",),
+    "--clock": ("pynq", "uio", "sim"),
+}  # fmt: skip
+"""Options that only some devices have a use for."""
 
 _DESCRIPTION = """\
 Train with a plan file of `eftrain compile`, and report loss, accuracy and cycles. Needs NumPy and nothing else, but for
@@ -62,21 +77,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("plan", type=Path, metavar="PLAN", help="the file that `eftrain compile` wrote")
+    parser.add_argument("plan", type=input_file, metavar="PLAN", help="the file that `eftrain compile` wrote")
     parser.add_argument("--device", choices=_DEVICES, required=True, help="see above")
     parser.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
-    parser.add_argument("--steps", type=at_least_one, default=60, metavar="N", help="training steps (default 60)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of parameters and batches (default 0)")
-    parser.add_argument("--load", type=Path, metavar="FILE", help="start from these parameters (.npz)")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the trained parameters (.npz)")
+    parser.add_argument("--steps", type=step_count, default=60, metavar="N", help="training steps (default 60)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of parameters and batches (default 0)")
+    parser.add_argument("--load", type=input_file, metavar="FILE", help="start from these parameters (.npz)")
+    parser.add_argument("--save", type=output_file(".npz"), metavar="FILE", help="write the trained parameters (.npz)")
     board = parser.add_argument_group("boards")
-    board.add_argument("--bitstream", type=Path, metavar="FILE", help="pynq: load this .bit first")
-    board.add_argument("--registers", type=lambda text: int(text, 0), metavar="ADDRESS", help="pynq: where they are")
-    board.add_argument("--uio", metavar="NAME", help="uio: name of the device (default eftrain)")
-    board.add_argument("--buffer", metavar="NAME", help=f"uio: the u-dma-buf (default {BUFFER_NAME})")
-    board.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for a program (default 60)")
+    board.add_argument("--bitstream", type=input_file, metavar="FILE", help="pynq: load this .bit first")
+    board.add_argument("--registers", type=address, metavar="ADDRESS", help="pynq: where they are")
+    board.add_argument("--uio", type=nonempty, metavar="NAME", help="uio: name of the device (default eftrain)")
+    board.add_argument("--buffer", type=nonempty, metavar="NAME", help=f"uio: the u-dma-buf (default {BUFFER_NAME})")
     board.add_argument(
-        "--clock", type=float, metavar="MHZ", help="clock, for times; the build's results.json has it (sim: 250)"
+        "--timeout", type=number(1e-9, 1e9), default=60.0, metavar="S", help="seconds for a program (default 60)"
+    )
+    board.add_argument(
+        "--clock", type=clock_mhz, metavar="MHZ", help="clock, for times; the build's results.json has it (sim: 250)"
     )
     board.add_argument("--memory", default="zcu102", metavar="NAME", help="sim: DRAM model (default zcu102)")
     add_json_option(parser)
@@ -121,17 +138,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Every mistake in the options, found before anything on a board changes."""
-    check_save(options.save)
+    for name, devices in _FOR_DEVICES.items():
+        if options.device not in devices:
+            refuse(options, f"is for --device {' or '.join(devices)}, not {options.device}", [name])
     if options.device == "pynq" and options.bitstream is None and options.registers is None:
         raise CliError("--device pynq needs --bitstream, or --registers if it is loaded already")
-    if options.bitstream is not None and not options.bitstream.is_file():
-        raise CliError(f"--bitstream {options.bitstream}: no such file")
-    if options.memory not in MEMORY_MODELS:
-        raise CliError(f"unknown memory {options.memory!r}: choose from {', '.join(sorted(MEMORY_MODELS))}")
-    for name in ("timeout", "clock"):
-        value = getattr(options, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise CliError(f"--{name} must be a positive number, not {value:g}")
+    memory_model(options.memory)
 
 
 def _check_data(plan: Plan, data: Dataset) -> None:

@@ -11,10 +11,10 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from eftrain_hdl.cli.arguments import CliError
 from eftrain_hdl.cli.common import (
     FORMATS,
     Activity,
-    CliError,
     Output,
     board_resources,
     build_model,
@@ -32,20 +32,23 @@ __all__ = ["run_search"]
 _FORMATS = ("fp32", "bf16")
 
 
-def _rough(model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, config: Config) -> float | None:
+def _rough(
+    model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, momentum: float, config: Config
+) -> float | None:  # fmt: skip
     from eftrain_hdl.compiler import CompileError
     from eftrain_hdl.compiler.estimate import quick_estimate
     from eftrain_hdl.graph import SGD
 
     try:
-        return quick_estimate(build_model(model, shape, classes), config, batch=batch, optimizer=SGD(lr=0.01))
+        network, optimizer = build_model(model, shape, classes), SGD(lr=0.01, momentum=momentum)
+        return quick_estimate(network, config, batch=batch, optimizer=optimizer)
     except CompileError:
         return None
 
 
 def _exact(
-    model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, memory: str, clock: float,
-    config: Config,
+    model: str, shape: tuple[int, ...] | None, classes: int | None, batch: int, momentum: float, memory: str,
+    clock: float, config: Config,
 ) -> float | None:  # fmt: skip
     from eftrain_hdl.compiler import CompileError
     from eftrain_hdl.compiler.estimate import estimate_step
@@ -55,8 +58,8 @@ def _exact(
 
     ports = port_timing(memory_model(memory), config, clock)
     try:
-        network = build_model(model, shape, classes)
-        return estimate_step(network, config, batch=batch, optimizer=SGD(lr=0.01), ports=ports, brief=True).cycles
+        network, optimizer = build_model(model, shape, classes), SGD(lr=0.01, momentum=momentum)
+        return estimate_step(network, config, batch=batch, optimizer=optimizer, ports=ports, brief=True).cycles
     except CompileError:
         return None
 
@@ -73,12 +76,10 @@ def run_search(options: argparse.Namespace, output: Output, clock: float, memory
     ports = given.pop("ports", None)
     if given:
         raise CliError(f"--search chooses --{next(iter(given)).replace('_', '-')} itself: leave it out")
-    if not 0 < options.share <= 1:
-        raise CliError(f"--share must lie between 0 and 1, not {options.share}")
     board = find_board(options.board)
     base = replace(board.config, ports=ports or board.config.ports)
     has = board_resources(board)
-    task = (options.model, options.input_shape, options.classes, options.batch)
+    task = (options.model, options.input_shape, options.classes, options.batch, options.momentum)
     network = build_model(*task[:3])
     macs = sum(step_macs(network, options.batch).values())
     # The formats are searched side by side, since the last configurations of one leave processors idle.

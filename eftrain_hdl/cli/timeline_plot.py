@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.cli.plot import GRID, INK, MUTED, PHASE_COLORS, STYLE
+from eftrain_hdl.cli.plot import GRID, INK, MUTED, PHASE_COLORS, STYLE, save_figure
 from eftrain_hdl.runtime.activity import State
 from eftrain_hdl.runtime.timeline import Lane, Phase, Timeline
 
@@ -66,8 +66,7 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         _legend(figure, used)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
 
 
 def _lanes(axes: Any, timeline: Timeline) -> list[State]:

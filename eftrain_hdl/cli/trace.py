@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import output_file
 from .common import (
     Activity,
     Output,
@@ -17,6 +17,7 @@ from .common import (
     step_machine,
     table,
 )
+from .plot import plot_file
 
 if TYPE_CHECKING:
     from eftrain_hdl.runtime.timeline import Timeline
@@ -55,10 +56,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_step_options(parser, batch=4, model="shallow")
     parser.add_argument(
-        "--output", type=Path, default=Path("build/trace.json"), metavar="FILE",
+        "--output", type=output_file(), default="build/trace.json", metavar="FILE",
         help="the trace (default build/trace.json)",
     )  # fmt: skip
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the timeline (.png or .svg; needs matplotlib)")
+    parser.add_argument(
+        "--plot", type=plot_file, metavar="FILE", help="draw the timeline (.png or .svg; needs matplotlib)"
+    )
     add_config_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -78,10 +81,6 @@ def run(options: argparse.Namespace) -> int:
     _, memory, clock = step_machine(options)
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=0.01, momentum=options.momentum)
-    if options.plot:
-        from .plot import check_plot
-
-        check_plot(options.plot)
     with Activity("preparing the device") as activity:
         device = TracedSimDevice(
             config, memory=memory, clock_mhz=clock, memory_bytes=_MEMORY_BYTES, progress=activity.step

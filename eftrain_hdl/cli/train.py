@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
-from pathlib import Path
 
+from eftrain_hdl.cli.arguments import at_least_one, clock_mhz, output_file, rate, refuse, seed, step_count
 from eftrain_hdl.cli.common import (
     Activity,
-    CliError,
     Output,
     add_config_options,
     add_json_option,
-    at_least_one,
     build_model,
     config_from,
+    refuse_config,
 )
 from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner, simulated_device
-from eftrain_hdl.cli.loop import check_save, train_and_report
+from eftrain_hdl.cli.loop import train_and_report
+from eftrain_hdl.cli.plot import plot_file
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
 from eftrain_hdl.data import Dataset, batches, load_data
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_trainable
-from eftrain_hdl.planner.dram import MEMORY_MODELS
+from eftrain_hdl.planner.dram import MEMORY_MODELS, memory_model
 from eftrain_hdl.runtime.trainer import Trainer
 from eftrain_hdl.zoo import models
 
@@ -75,22 +74,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument("--model", default="lenet", help=f"{', '.join(sorted(models))} (default lenet)")
     what.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
     what.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
-    what.add_argument("--steps", type=at_least_one, default=60, metavar="N", help="training steps (default 60)")
+    what.add_argument("--steps", type=step_count, default=60, metavar="N", help="training steps (default 60)")
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in _RATES.items())
-    what.add_argument("--lr", type=float, metavar="X", help=f"learning rate (default {rates}, else {_RATE:g})")
-    what.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of SGD (default 0.9)")
-    what.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="of SGD (default 0)")
-    what.add_argument("--seed", type=int, default=0, metavar="N", help="of parameters and batches (default 0)")
+    what.add_argument("--lr", type=rate, metavar="X", help=f"learning rate (default {rates}, else {_RATE:g})")
+    what.add_argument("--momentum", type=rate, default=0.9, metavar="X", help="of SGD (default 0.9)")
+    what.add_argument("--weight-decay", type=rate, default=0.0, metavar="X", help="of SGD (default 0)")
+    what.add_argument("--seed", type=seed, default=0, metavar="N", help="of parameters and batches (default 0)")
     where = parser.add_argument_group("where")
     where.add_argument("--device", choices=_DEVICES, default="sim", help="see above (default sim)")
     memories = ", ".join(sorted(MEMORY_MODELS))
     where.add_argument("--memory", default="zcu102", metavar="NAME", help=f"DRAM of sim: {memories} (default zcu102)")
-    where.add_argument("--clock", type=float, default=250.0, metavar="MHZ", help="clock of sim in MHz (default 250)")
+    where.add_argument(
+        "--clock", type=clock_mhz, default=250.0, metavar="MHZ", help="clock of sim in MHz (default 250)"
+    )
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw loss and cycles (.png, .svg, ...; needs matplotlib)"
+        "--plot", type=plot_file, metavar="FILE", help="draw loss and cycles (.png, .svg, ...; needs matplotlib)"
     )
-    results.add_argument("--save", type=Path, metavar="FILE", help="write the trained parameters (.npz)")
+    results.add_argument("--save", type=output_file(".npz"), metavar="FILE", help="write the trained parameters (.npz)")
     add_json_option(results)
     add_config_options(parser, Config(rows=8, lanes=8))
     parser.set_defaults(run=run)
@@ -127,16 +128,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Config]:
     """What the options describe, with every mistake in them found before anything slow begins."""
+    if options.device == "golden":
+        refuse_config(options, "is for accelerators: --device golden is NumPy without one", "--memory", "--clock")
+    if options.device == "emulator":
+        refuse(options, "is for --device sim: the emulator has neither", ["--memory", "--clock"])
     config = config_from(options)
-    if options.memory not in MEMORY_MODELS:
-        raise CliError(f"unknown memory {options.memory!r}: choose from {', '.join(sorted(MEMORY_MODELS))}")
-    if not (math.isfinite(options.clock) and options.clock > 0):
-        raise CliError(f"--clock must be a positive number of MHz, not {options.clock:g}")
-    check_save(options.save)
-    if options.plot:
-        from eftrain_hdl.cli.plot import check_plot
-
-        check_plot(options.plot)
+    memory_model(options.memory)
     check_trainable(build_model(options.model, None, 10))
     data = load_data(options.data)
     model = build_model(options.model, data.input_shape, data.classes)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
+from eftrain_hdl.cli.arguments import module_name, output_file
 from eftrain_hdl.cli.common import Activity, Output, adapted_board_config, add_config_options, add_json_option
+from eftrain_hdl.files import write_text
 
 __all__ = ["add_parser"]
 
@@ -30,12 +31,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--output",
         "-o",
-        type=Path,
-        default=Path("build/accelerator.v"),
+        type=output_file(),
+        default="build/accelerator.v",
         metavar="FILE",
         help="file to write (default build/accelerator.v)",
     )
-    parser.add_argument("--name", default="eftrain", help="name of the top module (default eftrain)")
+    parser.add_argument("--name", type=module_name, default="eftrain", help="name of the top module (default eftrain)")
     parser.add_argument("--board", metavar="NAME", help="take the configuration of a board (see `eftrain info`)")
     add_config_options(parser)
     add_json_option(parser)
@@ -51,8 +52,7 @@ def run(options: argparse.Namespace) -> int:
     start = time.monotonic()
     with Activity(f"elaborating a {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         text = generate_verilog(config, name=options.name)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text)
+    write_text(options.output, text)
     seconds = time.monotonic() - start
     output.line(
         f"{options.output}: {config.rows} x {config.lanes} {config.operand.name}, {config.ports} AXI port(s) of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def check_output(directory: Path) -> None:
     It can if the folder is new or empty, or if it has a project whose files are as they were written. Files besides
     those of the project, such as those of Vivado, are left alone.
     """
-    _files_written_before(directory)
+    _files_written_before(_real(directory))
 
 
 def write_output(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -44,6 +45,7 @@ def write_output(directory: Path, files: Mapping[str, bytes]) -> None:
     :func:`check_output`, and for a file of somebody else's under a name that the project did not have before, before
     anything is written.
     """
+    directory = _real(directory)
     before = _files_written_before(directory)
     for path in files.keys() - before - {MANIFEST}:
         if (directory / path).exists() and (directory / path).read_bytes() != files[path]:
@@ -58,6 +60,11 @@ def write_output(directory: Path, files: Mapping[str, bytes]) -> None:
         if not target.exists() or target.read_bytes() != files[path]:
             with atomic_write(target) as file:
                 file.write(files[path])
+
+
+def _real(directory: Path) -> Path:
+    """Without ``..``, and so there or not, whatever stands before that is there or not."""
+    return Path(os.path.realpath(directory)) if ".." in directory.parts else directory
 
 
 def _files_written_before(directory: Path) -> set[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.cli import main
+from tests.cli.invoke import status
 
 SMALL = ["--rows", "4", "--lanes", "4"]
 SHORT = ["train", "--model", "shallow", "--batch", "8", "--steps", "3"]
@@ -23,12 +24,9 @@ def result(capsys, *arguments: str) -> dict:
 
 def error(capsys, *arguments: str) -> str:
     """Run a command that must fail; the one line it says."""
-    try:
-        status = main(list(arguments))
-    except SystemExit as stop:
-        status = stop.code
+    code = status(*arguments)
     captured = capsys.readouterr()
-    assert status == 2
+    assert code == 2
     assert captured.out == ""
     *progress, line = captured.err.splitlines()
     assert line.startswith("eftrain")
@@ -64,7 +62,7 @@ def test_the_module_is_the_command():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "COMMAND"),
+        (["tarin"], "unknown 'tarin': did you mean train? choose from train, compile"),
         (["train", "--model", "vgg"], "unknown model 'vgg'"),
         (["train", "--model", "resnet20"], "layer 1 (BatchNorm2d): this layer can be planned but not trained yet"),
         (["train", "--data", "mnist"], "mnist"),

@@ -13,6 +13,7 @@ from eftrain_hdl.export.device_tree import board_device_tree
 from eftrain_hdl.export.markdown import markdown
 from eftrain_hdl.export.python_constants import python_constants
 from eftrain_hdl.export.systemrdl import systemrdl
+from tests.cli.invoke import status
 
 TEXTS = {"c": c_header, "systemrdl": systemrdl, "python": python_constants, "markdown": markdown}
 
@@ -45,13 +46,10 @@ def test_the_overlay_is_that_of_the_board(capsys: pytest.CaptureFixture[str]) ->
     (["devicetree", "--board", "pynqz2", "--buffer", "0"], "must be at least 1"),
     (["c", "--board", "zcu102"], "--board is for --format devicetree"),
     (["python", "--buffer", "64"], "--buffer is for --format devicetree"),
-    (["ipxact"], "invalid choice: 'ipxact'"),
+    (["ipxact"], "unknown 'ipxact': choose from c, systemrdl"),
 ])
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str) -> None:
-    try:
-        status = main(["export", "--output", str(tmp_path / "file"), "--format", *options])
-    except SystemExit as stop:
-        status = stop.code
+    code = status("export", "--output", str(tmp_path / "file"), "--format", *options)
     captured = capsys.readouterr()
-    assert (status, captured.out) == (2, "") and text in captured.err and len(captured.err.splitlines()) == 1
+    assert (code, captured.out) == (2, "") and text in captured.err and len(captured.err.splitlines()) == 1
     assert not (tmp_path / "file").exists()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.cli import main
+from tests.cli.invoke import status
 
 NUMPY_ALONE = """
 import sys
@@ -88,10 +89,10 @@ def test_compile_reports_what_a_board_needs(tmp_path: Path, capsys: pytest.Captu
     ("options", "message"),
     [
         (["--device", "pynq"], "--device pynq needs --bitstream, or --registers"),
-        (["--device", "pynq", "--bitstream", "nowhere.bit"], "--bitstream nowhere.bit: no such file"),
+        (["--device", "pynq", "--bitstream", "nowhere.bit"], "--bitstream: nowhere.bit: no such file"),
         (["--device", "pynq", "--registers", "0xa0000000"], "pynq cannot be imported"),
         (["--device", "uio", "--uio", "nobody"], "UIO devices are called 'nobody'"),
-        (["--device", "emulator", "--timeout", "0"], "--timeout must be a positive number"),
+        (["--device", "emulator", "--timeout", "0"], "--timeout: must be a number from 1e-09 to 1e+09, not '0'"),
         (["--device", "emulator", "--save", "x.txt"], "must end in .npz"),
         (["--device", "sim", "--memory", "tape"], "unknown memory 'tape'"),
     ],
@@ -100,7 +101,7 @@ def test_requests_that_cannot_be_met(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = compiled(tmp_path)
-    assert run(plan, "--data", data_file(tmp_path), *options) == 2
+    assert status("run", str(plan), "--data", str(data_file(tmp_path)), *options) == 2
     assert message in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from eftrain_hdl.cli import main
 from eftrain_hdl.runtime.sim import SimDevice
+from tests.cli.invoke import status
 
 SMALL = ["--rows", "4", "--lanes", "8"]  # the array of tests/runtime/test_trace.py, so that it is compiled once
 
@@ -42,8 +43,8 @@ def test_trace_figure_and_json_agree(capsys: pytest.CaptureFixture[str], tmp_pat
         (["--model", "nothing"], "unknown model 'nothing'"),
         (["--board", "nothing"], "unknown board 'nothing'"),
         (["--memory", "nothing"], "unknown memory 'nothing'"),
-        (["--clock", "0"], "--clock must be a positive number of MHz, not 0"),
-        (["--plot", "trace.xyz"], "--plot trace.xyz: the name must end in one of"),
+        (["--clock", "0"], "--clock: must be a number from 1 to 1000"),
+        (["--plot", "trace.xyz"], "--plot: trace.xyz: the name must end in one of"),
         (["--lanes", "3"], "lanes"),
     ],
 )
@@ -54,5 +55,5 @@ def test_bad_requests(
         raise AssertionError("a device was made")
 
     monkeypatch.setattr(SimDevice, "__init__", no_device)
-    assert main(["trace", *options]) == 2
+    assert status("trace", *options) == 2
     assert text in capsys.readouterr().err

@@ -18,7 +18,6 @@ LONGEST = (
     "rtl/compute/test_compute_unit.py",
     "compiler/test_training.py",
     "formal/test_axi.py",
-    "formal/test_bounded.py",
     "system/test_twenty_steps.py",
 )
 

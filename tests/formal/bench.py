@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What a proof is made of: free inputs, promises of the surroundings, claims, lemmas, and goals to be reached."""
 
 from amaranth.hdl import Module, ShapeLike, Signal, Value

@@ -12,19 +12,31 @@ __all__ = ["Fault", "faulty"]
 
 @dataclass(frozen=True)
 class Fault:
-    """``old``, which must occur once in the component's module, becomes ``new``; ``claim`` is then violated."""
+    """``old``, which must occur once in the module of ``part`` (the component itself, or one that its module imports),
+    becomes ``new``; ``claim`` is then violated.
+    """
 
     claim: str
     old: str
     new: str
+    part: type[wiring.Component] | None = None
 
 
 def faulty(component: type[wiring.Component], fault: Fault) -> type[wiring.Component]:
     """The class as its module would define it with the fault in it."""
+    if fault.part is None:
+        return vars(_changed(component, fault.old, fault.new))[component.__name__]
+    module = _changed(component, "", "")
+    vars(module)[fault.part.__name__] = vars(_changed(fault.part, fault.old, fault.new))[fault.part.__name__]
+    return vars(module)[component.__name__]
+
+
+def _changed(component: type[wiring.Component], old: str, new: str) -> ModuleType:
+    """A copy of the component's module in which ``old`` became ``new``."""
     original = sys.modules[component.__module__]
     source = inspect.getsource(original)
-    if source.count(fault.old) != 1:
-        raise ValueError(f"{component.__module__} has {fault.old!r} {source.count(fault.old)} times, not once")
-    module = ModuleType(f"{component.__module__}_faulty")
-    exec(compile(source.replace(fault.old, fault.new), f"<{module.__name__}>", "exec"), module.__dict__)
-    return vars(module)[component.__name__]
+    if old and source.count(old) != 1:
+        raise ValueError(f"{original.__name__} has {old!r} {source.count(old)} times, not once")
+    module = ModuleType(f"{original.__name__}_faulty")
+    exec(compile(source.replace(old, new) if old else source, f"<{module.__name__}>", "exec"), vars(module))
+    return module

@@ -7,11 +7,12 @@ from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.descriptor import BurstLayout
 from eftrain_hdl.rtl.axi.read_dma import ReadDma
 from tests.formal.bench import Bench
-from tests.formal.generator import Rules, drive_transfers, generator_lemmas
+from tests.formal.generator import generator_lemmas
 from tests.formal.inside import Inside
 from tests.formal.line import Line
+from tests.formal.rules import Rules, address_lemmas, drive_transfers
 
-__all__ = ["address_lemmas", "read_dma"]
+__all__ = ["read_dma"]
 
 _COUNT = 8
 
@@ -121,23 +122,6 @@ def _claims(bench: Bench, dut: ReadDma, around: _Around) -> None:
     bench.claim("error_place", ~told | (around.bad & (dut.error_address == around.bad_address)))
     bench.goal("error_idle", told & dut.idle & (around.got > 2))
     bench.goal("decode_error", axi.rvalid & axi.rlast & (axi.rresp == 3) & (around.line.level == dut.outstanding))
-
-
-def address_lemmas(bench: Bench, inside: Inside, line: Line, layout: BurstLayout, sent: Value) -> None:
-    """The queue of addresses holds what the bus was not yet asked for, in order, as address and AxLEN."""
-    addresses = inside.queue("addresses")
-    offer = inside.part("addresses")
-    ready = offer["r_rdy"]
-
-    def announces(entry: Value, number: Value) -> Value:
-        burst = data.View(layout, line[number])
-        return (entry[:-8] == burst.address) & (entry[-8:] + 1 == burst.beats)
-
-    bench.lemma("addresses", addresses.sound() & (addresses.level + ready + sent == line.level))
-    bench.lemma("address_offer", ~ready | announces(offer["r_data"], sent))
-    for number in range(line.depth):
-        waits = addresses.level > number
-        bench.lemma(f"address{number}", ~waits | announces(addresses[number], sent + ready + number))
 
 
 def _burst_lemmas(bench: Bench, around: _Around) -> None:

@@ -71,7 +71,7 @@ class RegisterBank(wiring.Component):
 
     def _elaborate_write(self, m: Module) -> None:
         axi = self.axi
-        address = Signal(self._word_width(), reset_less=True)
+        address = Signal(self._word_width(), name="write_address", reset_less=True)
         value = Signal(32, reset_less=True)
         strobe = Signal(4, reset_less=True)
         have_address = Signal()
@@ -135,7 +135,7 @@ class RegisterBank(wiring.Component):
                 capture.append((number, high))
 
         # Two steps: choose within groups of neighbouring words, then choose the group.
-        address = Signal(self._word_width(), reset_less=True)
+        address = Signal(self._word_width(), name="read_address", reset_less=True)
         step = Signal(2)
         groups = range(max(words) // _GROUP + 1)
         chosen = [Signal(33, name=f"group{n}", reset_less=True) for n in groups]

@@ -285,7 +285,7 @@ class Core(wiring.Component):
         ]
         moves = [event for name, event in events.items() if name.endswith("BEATS")]
         moves += [component.control.posted for component in self._units.values()]
-        moves += [self.compute.mac_active, self._command.begun]
+        moves += [self.compute.mac_active, self.vector.active, self._command.begun]
         m.d.sync += self._watchdog.progress.eq(Cat(moves).any())
 
 

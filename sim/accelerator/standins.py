@@ -85,7 +85,7 @@ class VectorStandIn(wiring.Component):
         output = stream.Signature(beat_layout(config))
         super().__init__({
             "control": Out(UnitControl(Opcode.VECTOR)), "write": In(BufferWrite(config)),
-            "drain": Out(DrainRead(config)), "o_0": Out(output), "o_1": Out(output),
+            "drain": Out(DrainRead(config)), "o_0": Out(output), "o_1": Out(output), "active": Out(1),
             "learning_rate": In(32), "weight_decay": In(32), "momentum": In(32), "overflow": Out(1), "invalid": Out(1),
         })
 
@@ -115,6 +115,7 @@ class VectorStandIn(wiring.Component):
         m.d.sync += control.posted.eq(0)
         wait = Signal(range(DrainRead.LATENCY + 1))
         sent = Signal(2)
+        m.d.sync += self.active.eq(self.drain.en)
         with m.FSM():
             with m.State("READ"):
                 with m.If(active & (left == 0)):

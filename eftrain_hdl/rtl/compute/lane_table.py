@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,13 +71,11 @@ class LaneTable(wiring.Component):
         lanes = config.lanes
         nest = self.nest
         entry = lane_entry_layout(config)
-        # The third level has no end: its count is out of reach.
-        m.submodules.counter = counter = NestCounter(3)
-        m.d.comb += [
-            counter.counts[0].eq(nest.l0_count),
-            counter.counts[1].eq(nest.l1_count),
-            counter.counts[2].eq(0xFFFF),
-        ]
+        # The third level has no end, and so no counter: it moves whenever both others are through.
+        m.submodules.counter = counter = NestCounter(2)
+        m.d.comb += [counter.counts[0].eq(nest.l0_count), counter.counts[1].eq(nest.l1_count)]
+        third = Signal()
+        level = Cat(counter.level, third)
 
         left = Signal(range(lanes + 1))
         running = Signal()
@@ -86,6 +84,10 @@ class LaneTable(wiring.Component):
         with m.Elif(running):
             m.d.sync += [left.eq(left - 1), running.eq(left != 0)]
         m.d.comb += [counter.start.eq(self.start & self.restart), counter.advance.eq(running)]
+        with m.If(counter.start):
+            m.d.sync += third.eq(0)
+        with m.Elif(counter.advance):
+            m.d.sync += third.eq(counter.last)
 
         # Entries that are still to come, so that `valid` needs no comparison with a running number.
         remaining = Signal(24)
@@ -97,13 +99,13 @@ class LaneTable(wiring.Component):
         running_1 = delay(m, running, 1, name="running", reset_less=False)
         first_1 = Signal(reset_less=True)
         valid_1 = Signal(reset_less=True)
-        m.d.sync += [first_1.eq(counter.level == 0), valid_1.eq(remaining != 0)]
+        m.d.sync += [first_1.eq(level == 0), valid_1.eq(remaining != 0)]
         shadow = Signal(data.ArrayLayout(entry, lanes), reset_less=True)
         newest = shadow[lanes - 1]
         # The running sums are the newest entry itself; it must survive a swap, hence only `running_1` moves the chain.
         for name in ("v", "row", "col"):
             step = Signal(len(newest[name]), name=f"step_{name}", reset_less=True)
-            m.d.sync += step.eq(step_select(counter.level, [nest[f"l{k}_{name}"] for k in range(3)]))
+            m.d.sync += step.eq(step_select(level, [nest[f"l{k}_{name}"] for k in range(3)]))
             with m.If(running_1):
                 m.d.sync += newest[name].eq(Mux(first_1, 0, newest[name] + step))
         with m.If(running_1):

@@ -185,9 +185,11 @@ class Streamer(wiring.Component):
         m.submodules.rotator = rotator = self._rotator
         lane_bits = config.lanes.bit_length() - 1
         extra = delay(m, issue.extra, 3, name="extra_lanes")
-        row_limit, col_limit, planar = (
-            delay(m, nest[name], 3, name=name) for name in ("row_limit", "col_limit", "planar")
+        # A negative coordinate is at least 2**15 as an unsigned number: no limit may be larger than that.
+        row_limit, col_limit = (
+            delay(m, Mux(nest[name][-1], 1 << 15, nest[name]), 3, name=name) for name in ("row_limit", "col_limit")
         )
+        planar = delay(m, nest.planar, 3, name="planar")
         valid = []
         for j in range(config.lanes):
             entry = self.entries[j]

@@ -47,6 +47,8 @@ class VectorUnit(wiring.Component):
         To STORE_0 and STORE_1.
     learning_rate, weight_decay, momentum : In(32)
         FP32 bits; constant while a program runs.
+    active : Out(1)
+        An element was issued in the cycle before.
     overflow, invalid : Out(1)
         High for a cycle when the arithmetic made an Inf of numbers, or a NaN of none.
 
@@ -72,7 +74,8 @@ class VectorUnit(wiring.Component):
         super().__init__({
             "control": Out(UnitControl(Opcode.VECTOR)),
             "write": In(BufferWrite(config)), "drain": Out(DrainRead(config)), "o_0": Out(output), "o_1": Out(output),
-            "learning_rate": In(32), "weight_decay": In(32), "momentum": In(32), "overflow": Out(1), "invalid": Out(1),
+            "learning_rate": In(32), "weight_decay": In(32), "momentum": In(32), "active": Out(1),
+            "overflow": Out(1), "invalid": Out(1),
         })
 
     def elaborate(self, platform: object) -> Elaboratable:
@@ -108,6 +111,8 @@ class VectorUnit(wiring.Component):
             self.overflow.eq(datapath.overflow),
             self.invalid.eq(datapath.invalid),
         ]
+
+        m.d.sync += self.active.eq(go)
 
         # Registered here, since the registers of the host may be far from the multipliers.
         m.d.sync += [

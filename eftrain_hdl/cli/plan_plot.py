@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eftrain_hdl.cli.plot import GRID, INK, MUTED, PHASE_COLORS, STYLE, save_figure
+from eftrain_hdl.cli.plot import (
+    GRID,
+    INK,
+    MUTED,
+    PHASE_COLORS,
+    STYLE,
+    bar_axis,
+    bars_height,
+    landscape,
+    legend_below,
+    save_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +40,10 @@ def draw_plan(
 
     used = sorted({phase.layer for phase in estimate.phases})
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(12, max(4.2, 1.6 + 0.26 * len(used))), layout="constrained")
+        figure = Figure(figsize=(12, bars_height(len(used))), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
         _roofline(left, estimate, ports, clock)
+        landscape(left)
         _bars(right, estimate, used, names)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
         save_figure(figure, path, dpi=150)
@@ -46,17 +59,18 @@ def _roofline(axes: Axes, estimate: Estimate, ports: PortTiming, clock: float) -
         (2 * phase.macs / (phase.bytes_read + phase.bytes_written), 2 * phase.macs / phase.cycles * clock / 1000, phase)
         for phase in estimate.phases if phase.macs
     ]  # fmt: skip
-    x = np.geomspace(min(0.1, *(point[0] / 2 for point in points)), 2 * max(point[0] for point in points), 200)
+    places = [point[0] for point in points]
+    x = np.geomspace(min(0.1, min(places) / 2), 2 * max(peak / per_second, *places), 200)
     axes.plot(x, np.minimum(peak, x * per_second), color=INK, linewidth=1.2)
     whole = sum(phase.cycles for phase in estimate.phases)
     for label, color in PHASE_COLORS.items():
         mine = [point for point in points if point[2].phase == label]
         sizes = [12 + 600 * phase.cycles / whole for _, _, phase in mine]
         axes.scatter([p[0] for p in mine], [p[1] for p in mine], s=sizes, color=color, alpha=0.7, label=label, lw=0)
-    axes.set(xscale="log", yscale="log", xlabel="FLOP for each byte of DRAM traffic", ylabel="GFLOPS")
+    axes.set(xscale="log", yscale="log", xlabel="FLOP for each byte of DRAM traffic; areas are cycles", ylabel="GFLOPS")
     axes.set_title(f"Roofline: {peak:.4g} GFLOPS, {per_second:.3g} GB/s")
     axes.grid(color=GRID)
-    legend = axes.legend(frameon=False, loc="lower right", title="area: cycles")
+    legend = legend_below(axes, len(PHASE_COLORS))
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_sizes([40])  # type: ignore[attr-defined]
@@ -73,12 +87,14 @@ def _bars(axes: Axes, estimate: Estimate, used: Sequence[int], names: Sequence[s
             ends[layer] += width
     macs = {layer: sum(phase.macs for phase in estimate.phases if phase.layer == layer) for layer in used}
     for place, layer in enumerate(used):
+        if not macs[layer]:
+            continue
         share = macs[layer] / ends[layer] / estimate.config.macs
         axes.text(ends[layer], place, f" {share:.0%}", va="center", fontsize=8, color=MUTED)
-    axes.set_yticks(range(len(used)), [names[layer] for layer in used], fontsize=8)
-    axes.invert_yaxis()
+    bar_axis(axes, [names[layer] for layer in used], 8)
     axes.margins(x=0.08)
     axes.set(xlabel="cycles a step")
     axes.set_title("Cycles by layer, and use of the array")
     axes.grid(axis="x", color=GRID)
-    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    whole_numbers(axes.xaxis, 4)
+    legend_below(axes, len(PHASE_COLORS))

@@ -13,10 +13,19 @@ from eftrain_hdl.cli.arguments import output_file
 from eftrain_hdl.cli.report import PHASES, Report
 from eftrain_hdl.files import atomic_write
 
-__all__ = ["GRID", "INK", "MUTED", "PHASE_COLORS", "STYLE", "draw", "plot_file", "save_figure"]
+__all__ = [
+    "GRID", "INK", "MUTED", "PHASE_COLORS", "STYLE", "bar_axis", "bars_height", "draw", "landscape", "legend_below",
+    "plot_file", "save_figure", "whole_numbers",
+]  # fmt: skip
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 _LOSS = "#0b6e99"
+_SMOOTHED = 8
+"""Steps from which on a mean says more than the points."""
+_BELOW = 40
+"""Points from an axis down to its legend: ticks and label lie between."""
+_ASPECT = 0.68
+"""Height over width."""
 PHASE_COLORS = {"FP": "#0b6e99", "BP": "#e08e0b", "WU": "#7a9e3f"}
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -55,14 +64,52 @@ def draw(report: Report, title: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     parts = report.phases()
+    layers = len({part.layer for part in parts})
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.2) if parts else (6.4, 4.2), layout="constrained")
-        axes = figure.subplots(1, 2, width_ratios=(1.1, 1)) if parts else [figure.subplots()]
+        figure = Figure(figsize=(12, bars_height(layers)) if parts else (6.4, 4.6), layout="constrained")
+        axes = figure.subplots(1, 2, width_ratios=(1, 1)) if parts else [figure.subplots()]
         _loss(axes[0], report)
         if parts:
+            landscape(axes[0])
             _cycles(axes[1], report)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=MUTED)
         save_figure(figure, path, dpi=160)
+
+
+def bars_height(layers: int) -> float:
+    """Inches of a figure with a bar for each layer."""
+    return max(4.6, 2.0 + 0.26 * layers)
+
+
+def whole_numbers(axis: Any, intervals: int) -> None:
+    """Ticks of an axis at whole numbers, with commas, and at most so many intervals."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=intervals, integer=True))
+    axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def legend_below(axes: Any, columns: int) -> Any:
+    """A legend under the axis, where nothing is drawn."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = axes.transAxes + ScaledTranslation(0, -_BELOW / 72, axes.get_figure().dpi_scale_trans)
+    return axes.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=columns, borderaxespad=0,
+    )  # fmt: skip
+
+
+def landscape(axes: Any) -> None:
+    """Keep the proportions of axes beside bars, however many of those there are."""
+    axes.set_box_aspect(_ASPECT)
+    axes.set_anchor("NW")
+
+
+def bar_axis(axes: Any, names: Sequence[str], fontsize: float) -> None:
+    """Names of horizontal bars, the first one on top."""
+    axes.set_yticks(range(len(names)), names, fontsize=fontsize)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
 def save_figure(figure: Any, path: Path, dpi: int) -> None:
@@ -82,30 +129,24 @@ def _smooth(values: np.ndarray, width: int) -> np.ndarray:
 def _loss(axes: Any, report: Report) -> None:
     losses = np.array(report.losses)
     steps = np.arange(1, len(losses) + 1)
-    axes.plot(steps, losses, color=_LOSS, alpha=0.3, linewidth=1, label="each step")
-    width = max(2, len(losses) // 15)
-    if len(losses) >= 8:
+    few = len(losses) < _SMOOTHED
+    axes.plot(
+        steps, losses, color=_LOSS, alpha=1 if few else 0.3, linewidth=1, label="each step", marker="o" if few else "",
+        markersize=4,
+    )  # fmt: skip
+    if not few:
+        width = max(2, len(losses) // 15)
         axes.plot(steps, _smooth(losses, width), color=_LOSS, linewidth=2, label=f"mean of {width} steps")
     axes.set_title("Training loss")
     axes.set_xlabel("step")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, len(losses) + 1)
+    whole_numbers(axes.xaxis, 6)
     axes.set_ylim(bottom=0)
     axes.grid(color=GRID)
-    axes.legend(frameon=False, loc="lower left")
+    legend_below(axes, 2)
     axes.text(
-        0.98,
-        0.95,
-        f"{report.accuracy:.1%}",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=20,
-        weight="bold",
-        color=_LOSS,
-    )
-    axes.text(
-        0.98, 0.83, f"test accuracy\n({report.accuracy_before:.1%} before training)",
-        transform=axes.transAxes, ha="right", va="top", color=MUTED,
+        1, 1.02, f"test accuracy {report.accuracy:.1%}, {report.accuracy_before:.1%} before",
+        transform=axes.transAxes, ha="right", va="bottom", color=MUTED,
     )  # fmt: skip
 
 
@@ -118,23 +159,16 @@ def _cycles(axes: Any, report: Report) -> None:
         cycles = np.array([sum(p.cycles for p in parts if (p.name, p.phase) == (name, phase)) for name in names])
         if not cycles.any():
             continue
-        label = f"{phase} ({used[phase]:.0%} of the array)"
+        label = f"{phase} ({used[phase]:.0%})"
         axes.barh(range(len(names)), cycles, left=left, height=0.62, color=PHASE_COLORS[phase], label=label)
         left += cycles
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
-    axes.invert_yaxis()
+    bar_axis(axes, [_short(name) for name in names], 9)
     axes.set_xlim(0, left.max() * 1.05)
-    axes.set_title(f"Cycles of a step: {report.mean_cycles:,.0f}")
+    axes.set_title(f"Cycles of a step: {report.mean_cycles:,.0f} (use of the array)")
     axes.set_xlabel("clock cycles")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    whole_numbers(axes.xaxis, 4)
     axes.grid(axis="x", color=GRID)
-    axes.tick_params(axis="y", length=0)
-    axes.legend(framealpha=0.9, edgecolor="none", loc="lower right" if _lowest_is_short(left) else "upper right")
-
-
-def _lowest_is_short(ends: Sequence[float] | np.ndarray) -> bool:
-    """Whether the lower bars leave room for a legend."""
-    return bool(max(ends[len(ends) // 2 :]) <= max(ends) / 2)
+    legend_below(axes, len(PHASES))
 
 
 def _short(name: str) -> str:

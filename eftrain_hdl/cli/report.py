@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from eftrain_hdl.cli.common import table
@@ -13,14 +14,37 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.graph import Sequential
 from eftrain_hdl.graph.work import step_macs
 
-__all__ = ["PHASES", "PhaseCycles", "Report"]
+__all__ = ["PHASES", "PhaseCycles", "Report", "divide"]
 
 PHASES = ("FP", "BP", "WU")
 
 
+_FOOTNOTE = (
+    "Phases overlap: a phase counts from the end of the one before to its own, and at least the cycles that its",
+    "multiply-accumulates take, at the expense of the one before. All of them add up to the step, but for a few cycles",
+    "in which programs end.",
+)
+
+
+def divide(cycles: Sequence[float], needs: Sequence[float]) -> list[float]:
+    """``cycles`` between the ends of phases, in the order of execution, with those that a phase needs at least.
+
+    Whatever a phase lacks is taken from those before it; the sum stays. Work is done before the end of its phase, so
+    that there is always enough.
+    """
+    ends = list(accumulate(cycles))
+    for k in range(len(ends) - 1, 0, -1):
+        ends[k - 1] = min(ends[k - 1], ends[k] - needs[k])
+    return [end - before for before, end in pairwise([0.0, *ends])]
+
+
 @dataclass(frozen=True)
 class PhaseCycles:
-    """One phase of one layer: mean cycles per step, and the multiply-accumulates that the network needs of it."""
+    """One phase of one layer: mean cycles per step, and the multiply-accumulates that the network needs of it.
+
+    The cycles of all phases add up to those of the step, but for the few between the last time stamp of a program and
+    its end.
+    """
 
     layer: int
     name: str
@@ -36,6 +60,10 @@ class Report:
     ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.graph.work.step_macs`) over cycles times
     rows times lanes. Cycles are those between the start of a program and its END; the host's share of a step is not in
     them.
+
+    Phases overlap: the array begins one while the results of the one before are still stored. A phase counts from the
+    time stamp of the one before to its own; what the array cannot have done in that time, it did before, and so many
+    cycles of the phase before are this one's (:func:`divide`).
     """
 
     model: Sequential
@@ -72,12 +100,15 @@ class Report:
         """Every phase of every layer, in the order of the layers; empty where the device does not tell."""
         total: dict[tuple[int, str], int] = defaultdict(int)
         for step in self.steps:
-            for key, cycles in step.phases.items():
-                total[key] += cycles
+            for key, count in step.phases.items():
+                total[key] += count
         macs, steps = step_macs(self.model, self.batch), len(self.steps)
+        # In the order of execution, which is that of the steps' phases.
+        needs = [macs.get(key, 0) / self.config.macs for key in total]
+        cycles = dict(zip(total, divide([count / steps for count in total.values()], needs), strict=True))
         order = sorted(total, key=lambda key: (key[0], PHASES.index(key[1])))
         return [
-            PhaseCycles(layer, str(self.model[layer]), phase, total[layer, phase] / steps, macs.get((layer, phase), 0))
+            PhaseCycles(layer, str(self.model[layer]), phase, cycles[layer, phase], macs.get((layer, phase), 0))
             for layer, phase in order
         ]
 
@@ -160,7 +191,7 @@ class Report:
                 here = [part for part in chosen if part.phase == phase]
                 row.append(self._cell(here) if name == "all" or (name, phase) in by_place else "-")
             rows.append([*row, self._cell(chosen)])
-        return table(header, rows)
+        return [*table(header, rows), *_FOOTNOTE]
 
     def _cell(self, parts: Sequence[PhaseCycles]) -> str:
         cycles, macs = sum(part.cycles for part in parts), sum(part.macs for part in parts)

@@ -1,10 +1,11 @@
 """Figures of a run, from steps whose cycles are known."""
 
+import numpy as np
 import pytest
 
 from eftrain_hdl.cli.learners import Step
 from eftrain_hdl.cli.plot import draw
-from eftrain_hdl.cli.report import Report
+from eftrain_hdl.cli.report import Report, divide
 from eftrain_hdl.config import Config
 from eftrain_hdl.zoo import shallow
 
@@ -31,6 +32,49 @@ def test_utilization_is_useful_work_over_cycles_and_array(measured):
     assert used["FP"] == pytest.approx(8 * (CONVOLUTION + LINEAR) / (8100 * 16))
     assert used["BP"] == pytest.approx(8 * LINEAR / (1550 * 16))
     assert used["WU"] == pytest.approx(8 * (CONVOLUTION + LINEAR) / (10_600 * 16))
+
+
+def test_no_phase_has_more_work_than_the_array_can_do():
+    """The WU of the convolution began while the one of the linear layer stored its results."""
+    phases = {(0, "FP"): 7000, (4, "FP"): 3000, (4, "BP"): 3000, (4, "WU"): 3000, (0, "WU"): 4000}
+    made = report(Step(2.0, 20_000, phases))
+    whole = 8 * CONVOLUTION / 16
+    assert whole > 4000
+    cycles = {(part.layer, part.phase): part.cycles for part in made.phases()}
+    assert cycles == {
+        (0, "FP"): 7000, (4, "FP"): 3000, (4, "BP"): 3000, (4, "WU"): 7000 - whole, (0, "WU"): whole
+    }  # fmt: skip
+    (last,) = (part for part in made.as_dict()["layers"] if (part["layer"], part["phase"]) == (0, "WU"))
+    assert last["utilization"] == pytest.approx(1)
+    assert "Phases overlap" in "\n".join(made.lines())
+
+
+@pytest.mark.parametrize(
+    ("cycles", "needs", "divided"),
+    [
+        ([10.0, 10.0, 10.0], [1, 2, 3], [10, 10, 10]),
+        ([10.0, 10.0, 10.0], [1, 2, 12], [10, 8, 12]),
+        ([10.0, 10.0, 10.0], [1, 9, 12], [9, 9, 12]),  # what the last one takes, the one before it lacks
+        ([10.0, 10.0, 10.0], [10, 10, 10], [10, 10, 10]),
+        ([10.0, 0.0, 5.0], [4, 3, 8], [4, 3, 8]),
+        ([7.0], [7], [7]),
+        ([], [], []),
+    ],
+)
+def test_overlapping_cycles_are_divided(cycles, needs, divided):
+    assert divide(cycles, needs) == divided
+
+
+def test_divided_cycles_keep_their_sum_and_hold_the_work():
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        needs = generator.integers(0, 50, generator.integers(1, 12))
+        # Work done by the end of each phase is at least that of the phases so far.
+        ends = np.maximum.accumulate(np.cumsum(needs) + generator.integers(0, 30, len(needs)))
+        cycles = np.diff(ends, prepend=0)
+        divided = divide([float(one) for one in cycles], [float(one) for one in needs])
+        assert sum(divided) == pytest.approx(sum(cycles)), seed
+        assert all(one >= need for one, need in zip(divided, needs, strict=True)), seed
 
 
 def test_cycles_become_time(measured):

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _PART_LINES = 10_000
 
 
 def map_design(
-    design: Design, flow: Callable[[str], list[str]], *, extra: str = "area"
+    design: Design, flow: Callable[[str], list[str]], *, extra: str = "area", files: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Run Yosys on parts of the design, one on each processor; return the mapped modules of all, as in its JSON.
 
@@ -43,19 +43,24 @@ def map_design(
         Gives the commands that map a design whose top module has the name it is called with.
     extra
         As for :func:`run_yosys`.
+    files
+        Files that the commands read, by name.
 
     Raises :class:`SynthesisError` if Yosys is missing or fails.
     """
     lines = sum(len(module.lines) for module in design.modules.values())
     parts = partition(design, _kept(design), min(os.cpu_count() or 1, lines // _PART_LINES))
     with ThreadPoolExecutor(len(parts)) as pool:
-        netlists = list(pool.map(lambda part: _run(part, flow(part.top), extra), parts))
+        netlists = list(pool.map(lambda part: _run(part, flow(part.top), extra, files or {}), parts))
     return {name: module for netlist in netlists for name, module in netlist.items()}
 
 
-def _run(design: Design, commands: list[str], extra: str) -> dict[str, dict[str, Any]]:
+def _run(
+    design: Design, commands: list[str], extra: str, files: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="eftrain-synthesis-") as work:
-        Path(work, "design.il").write_text(design.text())
+        for name, text in {**files, "design.il": design.text()}.items():
+            Path(work, name).write_text(text)
         run_yosys("\n".join(["read_rtlil design.il", *commands, "write_json netlist.json"]), Path(work), extra=extra)
         modules = json.loads(Path(work, "netlist.json").read_text())["modules"]
     return {name: module for name, module in modules.items()

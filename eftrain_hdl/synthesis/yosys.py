@@ -11,6 +11,7 @@ from amaranth.back import rtlil as rtlil_backend  # type: ignore[attr-defined]
 from amaranth.hdl import Elaboratable
 
 from .depth import LogicPath, longest_paths
+from .memories import MAP_MEMORIES, memory_libraries
 from .merge import merge_design, parse_design
 from .netlist import map_design
 from .tools import SynthesisError
@@ -96,14 +97,15 @@ def synthesize(
     started = time.perf_counter()
     text = design if isinstance(design, str) else rtlil_backend.convert(design, name=name)
     merged = merge_design(parse_design(text))
-    modules = map_design(merged, partial(_flow, family))
+    modules = map_design(merged, partial(_flow, family), files=memory_libraries())
     return _measure(modules, merged.top.lstrip("\\"), paths, started)
 
 
 def _flow(family: str, top: str) -> list[str]:
     flow = f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf -run"
+    memories = [MAP_MEMORIES] if family == "xcup" else []
     # ABC names bits of buses like nets of their own; where both exist, Yosys stops on the clash.
-    return [f"{flow} begin:map_luts", "splitnets", f"{flow} map_luts:"]
+    return [f"{flow} begin:map_memory", *memories, f"{flow} map_memory:map_luts", "splitnets", f"{flow} map_luts:"]
 
 
 def estimate_logic_cells(cells: Mapping[str, int]) -> int:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from eftrain_hdl.boards._board import Board, ProcessingSystem
+from eftrain_hdl.checks import choice
 
 __all__ = ["Board", "ProcessingSystem", "get", "names"]
 
@@ -26,7 +27,4 @@ def names() -> tuple[str, ...]:
 
 def get(name: str) -> Board:
     """Return the board called ``name``; ``ValueError`` names the choices."""
-    try:
-        return _boards()[name]
-    except KeyError:
-        raise ValueError(f"no board called {name!r}; there are {', '.join(_boards())}") from None
+    return _boards()[choice("board", name, _boards())]

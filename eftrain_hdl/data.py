@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.checks import check_kind
+from eftrain_hdl.checks import check_kind, integer, shown
 from eftrain_hdl.files import read_arrays
 
 _NAMES = ("x", "y", "x_test", "y_test")
@@ -76,7 +76,7 @@ class Position:
     samples : int
         Length of the data set of the latest batch; 0 before the first one.
 
-    Raises ValueError for values that no training reaches.
+    Raises ValueError for values that no training reaches, TypeError for what is no integer.
     """
 
     seed: int
@@ -85,7 +85,9 @@ class Position:
     samples: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.seed, self.epoch, self.taken) < 0 or self.taken > self.samples:
+        for name in ("seed", "epoch", "taken", "samples"):
+            object.__setattr__(self, name, integer(name, getattr(self, name), 0))
+        if self.taken > self.samples:
             raise ValueError(
                 f"no position in data: seed {self.seed}, epoch {self.epoch}, {self.taken} of {self.samples} samples"
             )
@@ -99,9 +101,14 @@ def batches(
     The first ``taken`` samples of the order are passed over; those left over at the end are dropped, in another epoch
     others. Raises DataError unless 1 <= ``batch`` <= samples and ``x`` and ``y`` are equally long.
     """
+    for name, values in (("x", x), ("y", y)):
+        if not isinstance(values, np.ndarray) or not values.ndim:
+            raise DataError(f"{name}={shown(values)}: expected an array of samples or labels")
+    batch, taken = integer("batch", batch, 1, error=DataError), integer("taken", taken, 0)
+    seed, epoch = integer("seed", seed, 0), integer("epoch", epoch, 0)
     if len(x) != len(y):
         raise DataError(f"x has {len(x)} samples but y has {len(y)} labels")
-    if not 1 <= batch <= len(x):
+    if batch > len(x):
         raise DataError(f"batch={batch}: must be from 1 to the number of samples, {len(x)}")
     order = np.random.default_rng([seed, epoch]).permutation(len(x))
     starts = range(taken, len(x) - batch + 1, batch)

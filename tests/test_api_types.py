@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 import eftrain_hdl as ef
+from eftrain_hdl import boards
 from eftrain_hdl.compiler.estimate import estimate_step, needed_memory, quick_estimate
+from eftrain_hdl.data import Position, batches
+from eftrain_hdl.export.device_tree import board_device_tree
+from eftrain_hdl.golden import GoldenStep
+from eftrain_hdl.graph import check_parameters, initial_parameters
 from eftrain_hdl.planner.dram import MemoryModel, memory_model
 from eftrain_hdl.planner.ports import port_timing
 from eftrain_hdl.planner.resources import Resources, estimate_resources
@@ -23,6 +28,7 @@ CONFIG = ef.Config(rows=4, lanes=4)
 MODEL = ef.Sequential(ef.Flatten(), ef.Linear(4, 2), input_shape=(1, 2, 2))
 LOSS, OPTIMIZER = ef.CrossEntropyLoss(), ef.SGD(lr=0.1)
 PLAN = ef.compile_model(MODEL, CONFIG, batch=1, loss=LOSS, optimizer=OPTIMIZER)
+PARAMETERS = initial_parameters(MODEL, 0)
 BOARD = Resources(1e5, 2e5, 1e3, 1e3)
 MEMORY_BYTES = 1 << 16
 
@@ -132,16 +138,31 @@ ENTRIES: dict[str, Entry] = {
        for name, build in ef.models.items()},
 }  # fmt: skip
 
+ENTRIES |= {
+    "initial_parameters": Entry(initial_parameters, {"model": MODEL, "seed": 0}),
+    "check_parameters": Entry(check_parameters, {"model": MODEL, "parameters": PARAMETERS}),
+    "GoldenStep": Entry(GoldenStep, {
+        "model": MODEL, "loss": LOSS, "optimizer": OPTIMIZER, "parameters": PARAMETERS, "dtype": np.float32
+    }),
+    "batches": Entry(lambda **arguments: next(batches(**arguments), None), {
+        "x": np.zeros((4, 1, 2, 2)), "y": np.zeros(4, int), "batch": 2, "seed": 0, "epoch": 0, "taken": 0
+    }),
+    "Position": Entry(Position, {"seed": 0, "epoch": 0, "taken": 0, "samples": 0}),
+    "boards.get": Entry(lambda board: boards.get(board), {"board": "zcu102"}),
+    "board_device_tree": Entry(board_device_tree, {"board": boards.get("zcu102"), "buffer_bytes": 1 << 20}),
+}  # fmt: skip
+
 ELSEWHERE = {
     "Trainer": "tests/runtime/test_trainer_use.py",
     "Device": "abstract",
-    **dict.fromkeys(("Plan", "Dataset", "RunResult", "StepResult", "Position"), "made by the library"),
+    **dict.fromkeys(("Plan", "Dataset", "RunResult", "StepResult"), "made by the library"),
 }
 """Public names that are not in the table, and why."""
 
 SAID = {
     "Sequential": "layer 0",
     "load_data": "data set",
+    "Position": "no position in data",
     **dict.fromkeys(("Device.read", "Device.write", "Device.read_float32"), "are not in memory"),
 }
 """What messages may say in the place of an argument's name."""

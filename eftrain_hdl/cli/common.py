@@ -28,7 +28,7 @@ from eftrain_hdl.cli.arguments import (
 )
 from eftrain_hdl.config import Config, ConfigError
 from eftrain_hdl.files import write_text
-from eftrain_hdl.graph import Sequential
+from eftrain_hdl.graph import SGD, Sequential
 from eftrain_hdl.numerics import BF16, FP16, FP32, TF32, FloatFormat
 from eftrain_hdl.planner.dram import MemoryModel, memory_model
 from eftrain_hdl.planner.resources import Resources
@@ -48,6 +48,7 @@ __all__ = [
     "add_step_options",
     "board_resources",
     "build_model",
+    "check_board_memory",
     "config_from",
     "find_board",
     "given_config",
@@ -176,6 +177,26 @@ def build_model(name: str, shape: tuple[int, ...] | None, classes: int | None) -
     own: dict[str, Any] = {"input_shape": shape, "classes": classes}
     build: Callable[..., Sequential] = models[name]
     return build(**{key: value for key, value in own.items() if value is not None})
+
+
+def check_board_memory(model: Sequential, config: Config, batch: int, optimizer: SGD, board: Board) -> None:
+    """CliError if the tensors of a step do not fit the DRAM of the board."""
+    from eftrain_hdl.compiler.estimate import needed_memory
+
+    def needed(samples: int) -> int:
+        return needed_memory(model, config, batch=samples, optimizer=optimizer)
+
+    excess = needed(batch) - board.dram_bytes
+    if excess <= 0:
+        return
+    one = needed(1)
+    per_sample = (needed(batch) - one) / max(1, batch - 1)
+    fits = int((board.dram_bytes - one) // per_sample) + 1 if one <= board.dram_bytes else 0
+    would = f"a batch of {fits} would fit" if fits else "not even one sample fits"
+    raise CliError(
+        f"a step of {batch} samples needs {board.dram_bytes + excess:,} bytes of DRAM, {excess:,} more than the "
+        f"{board.dram_bytes:,} of {board.name}; {would}"
+    )
 
 
 def add_json_option(parser: argparse._ActionsContainer) -> None:

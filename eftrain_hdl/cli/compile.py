@@ -24,6 +24,8 @@ from eftrain_hdl.cli.common import (
     add_config_options,
     add_json_option,
     build_model,
+    check_board_memory,
+    find_board,
 )
 from eftrain_hdl.cli.train import learning_rate
 from eftrain_hdl.files import write_text
@@ -96,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
     config = adapted_board_config(options)
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
+    if options.board is not None:
+        check_board_memory(model, config, options.batch, optimizer, find_board(options.board))
     with Activity("compiling the network"):
         plan = compile_model(
             model, config, batch=options.batch, loss=CrossEntropyLoss(), optimizer=optimizer,

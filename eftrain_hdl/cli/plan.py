@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from eftrain_hdl.config import Config
 from eftrain_hdl.planner.resources import estimate_resources, operand_formats
 
-from .arguments import CliError, number, refuse
+from .arguments import number, refuse
 from .common import (
     Activity,
     Output,
@@ -19,6 +18,7 @@ from .common import (
     add_step_options,
     board_resources,
     build_model,
+    check_board_memory,
     step_machine,
     table,
 )
@@ -29,7 +29,6 @@ from .search import run_search
 if TYPE_CHECKING:
     from eftrain_hdl.boards import Board
     from eftrain_hdl.compiler.estimate import Estimate
-    from eftrain_hdl.graph import SGD, Sequential
 
 __all__ = ["add_parser"]
 
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     model = build_model(options.model, options.input_shape, options.classes)
     optimizer = SGD(lr=0.01, momentum=options.momentum)
     if board:
-        _check_memory(model, config, options.batch, optimizer, board)
+        check_board_memory(model, config, options.batch, optimizer, board)
     ports = port_timing(memory, config, clock)
     with Activity("planning"):
         estimate = estimate_step(model, config, batch=options.batch, optimizer=optimizer, ports=ports)
@@ -98,26 +97,6 @@ def run(options: argparse.Namespace) -> int:
         output.line(f"figure           {options.plot}")
     output.result(result)
     return 0
-
-
-def _check_memory(model: Sequential, config: Config, batch: int, optimizer: SGD, board: Board) -> None:
-    """CliError if the tensors of a step do not fit the DRAM of the board."""
-    from eftrain_hdl.compiler.estimate import needed_memory
-
-    def needed(samples: int) -> int:
-        return needed_memory(model, config, batch=samples, optimizer=optimizer)
-
-    excess = needed(batch) - board.dram_bytes
-    if excess <= 0:
-        return
-    one = needed(1)
-    per_sample = (needed(batch) - one) / max(1, batch - 1)
-    fits = int((board.dram_bytes - one) // per_sample) + 1 if one <= board.dram_bytes else 0
-    would = f"a batch of {fits} would fit" if fits else "not even one sample fits"
-    raise CliError(
-        f"a step of {batch} samples needs {board.dram_bytes + excess:,} bytes of DRAM, {excess:,} more than the "
-        f"{board.dram_bytes:,} of {board.name}; {would}"
-    )
 
 
 def _result(estimate: Estimate, names: Sequence[str], batch: int, clock: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eftrain_hdl.checks import integer, shown
 from eftrain_hdl.registers import BUFFER_NAME, IP_NAME, IP_VLNV, REGISTER_MAP
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def board_device_tree(board: Board, buffer_bytes: int | None = None) -> str:
 
     ``ValueError`` as :func:`device_tree`, and if the buffer does not fit the board's DRAM.
     """
-    if buffer_bytes is None:
-        buffer_bytes = default_buffer_bytes(board)
+    if not hasattr(board, "dram_bytes"):
+        raise TypeError(f"board={shown(board)}: expected a board such as eftrain_hdl.boards.get('zcu102')")
+    buffer_bytes = default_buffer_bytes(board) if buffer_bytes is None else integer("buffer_bytes", buffer_bytes, 1)
     if buffer_bytes >= board.dram_bytes:
         raise ValueError(f"{board.name} has {board.dram_bytes} bytes of DRAM, no room for buffer_bytes={buffer_bytes}")
     return device_tree(

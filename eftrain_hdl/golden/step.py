@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_kind, shown
 from ..graph import (
     SGD,
     Conv2d,
@@ -48,8 +49,10 @@ class GoldenStep:
         parameters: Mapping[str, Array],
         dtype: Any = np.float64,
     ) -> None:
-        if dtype not in (np.float64, np.float32):
-            raise TypeError(f"dtype={dtype!r}: expected numpy.float64 or numpy.float32")
+        check_kind("loss", loss, CrossEntropyLoss, "an eftrain_hdl.CrossEntropyLoss()")
+        check_kind("optimizer", optimizer, SGD, "an eftrain_hdl.SGD(lr=...)")
+        if not isinstance(dtype, (type, np.dtype, str)) or dtype not in (np.float64, np.float32):
+            raise TypeError(f"dtype={shown(dtype)}: expected numpy.float64 or numpy.float32")
         loss.classes(model)
         check_trainable(model)
         check_parameters(model, parameters)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eftrain_hdl.checks import check_kind, integer
+
 from .errors import GraphError
 from .layers import BatchNorm2d
 from .sequential import Sequential
@@ -18,7 +20,8 @@ def initial_parameters(model: Sequential, seed: int) -> dict[str, NDArray[np.flo
     Weights and biases are uniform in +-1/sqrt(fan_in): what PyTorch's Kaiming initialisation with a = sqrt(5) comes to
     for Conv2d and Linear. A BatchNorm2d starts with weights 1 and biases 0.
     """
-    generator = np.random.default_rng(seed)
+    check_kind("model", model, Sequential, "an eftrain_hdl.Sequential of layers")
+    generator = np.random.default_rng(integer("seed", seed, 0))
     values: dict[str, NDArray[np.float32]] = {}
     for node in model.flat:
         shapes = node.parameter_shapes()
@@ -36,6 +39,8 @@ def initial_parameters(model: Sequential, seed: int) -> dict[str, NDArray[np.flo
 
 def check_parameters(model: Sequential, parameters: Mapping[str, NDArray[Any]]) -> None:
     """Raise GraphError unless ``parameters`` has exactly the names and shapes that ``model`` needs."""
+    check_kind("model", model, Sequential, "an eftrain_hdl.Sequential of layers")
+    check_kind("parameters", parameters, Mapping, "a dict of arrays by name")
     expected = model.parameter_shapes()
     missing = [name for name in expected if name not in parameters]
     if missing:

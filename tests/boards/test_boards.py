@@ -18,7 +18,7 @@ from eftrain_hdl.runtime.verilator.memory import memory_config
 
 def test_names():
     assert boards.names() == ("kv260", "pynqz2", "ultra96v2", "zcu102")
-    with pytest.raises(ValueError, match="no board called 'zcu999'; there are kv260, pynqz2, ultra96v2, zcu102"):
+    with pytest.raises(ValueError, match="unknown board 'zcu999': choose from kv260, pynqz2, ultra96v2, zcu102"):
         boards.get("zcu999")
 
 

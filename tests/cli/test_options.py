@@ -193,6 +193,7 @@ def test_an_option_that_changes_nothing_is_refused(capsys, arguments, words):
         ("plan --model resnet-20", "unknown model 'resnet-20': did you mean resnet20?"),
         ("trace --memory kv620", "unknown memory 'kv620': did you mean kv260?"),
         ("pln", "unknown 'pln': did you mean plan?"),
+        ("compile --model vgg16 --board pynqz2 --output p.npz", "more than the 536,870,912 of pynqz2; not even one"),
         ("train --operand fp23", "--operand: unknown 'fp23': did you mean"),
     ],
 )

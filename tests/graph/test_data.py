@@ -178,7 +178,7 @@ def test_batches_depend_on_seed_and_epoch_alone() -> None:
     [
         (5, 4, 2, "x has 5 samples but y has 4 labels"),
         (5, 5, 6, "batch=6: must be from 1 to the number of samples, 5"),
-        (5, 5, 0, "batch=0: must be from 1 to the number of samples, 5"),
+        (5, 5, 0, "batch=0: must be at least 1"),
     ],
 )
 def test_batches_refuse_before_the_first_one(samples: int, labels: int, batch: int, message: str) -> None:

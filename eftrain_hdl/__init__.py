@@ -30,9 +30,16 @@ if TYPE_CHECKING:
     from .runtime.board import PynqDevice, UioDevice
     from .runtime.device import Device, RunResult
     from .runtime.emulator import EmulatorDevice
-    from .runtime.errors import ConfigurationMismatch, DeviceError, DeviceNotReady, DeviceTimeout
+    from .runtime.errors import (
+        ConfigurationMismatch,
+        DeviceError,
+        DeviceNotReady,
+        DeviceTimeout,
+        Diverged,
+        TrainerError,
+    )
     from .runtime.sim import SimDevice
-    from .runtime.trainer import Diverged, StepResult, Trainer, TrainerError
+    from .runtime.trainer import StepResult, Trainer
     from .runtime.verilator import CacheError, ToolError
     from .zoo import models
 
@@ -101,9 +108,11 @@ _MODULES = {
     "runtime.board": ("PynqDevice", "UioDevice"),
     "runtime.device": ("Device", "RunResult"),
     "runtime.emulator": ("EmulatorDevice",),
-    "runtime.errors": ("ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"),
+    "runtime.errors": (
+        "ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout", "Diverged", "TrainerError",
+    ),
     "runtime.sim": ("SimDevice",),
-    "runtime.trainer": ("Diverged", "StepResult", "Trainer", "TrainerError"),
+    "runtime.trainer": ("StepResult", "Trainer"),
     "runtime.verilator": ("CacheError", "ToolError"),
     "zoo": ("models",),
 }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy, initial_parameters
+from eftrain_hdl.data import Position, batches_from
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy
+from eftrain_hdl.runtime.checkpoint import TrainingState, initial_state, read_state, write_state, zeros
 from eftrain_hdl.runtime.device import Device
-from eftrain_hdl.runtime.trainer import Trainer
+from eftrain_hdl.runtime.interrupts import DeferredInterrupt
+from eftrain_hdl.runtime.trainer import Diverged, StepResult, Trainer
 
 __all__ = ["DeviceLearner", "GoldenLearner", "Learner", "Step", "simulated_device"]
 
@@ -37,14 +42,17 @@ class Step:
 class Learner(Protocol):
     """A network with its parameters that can be trained."""
 
-    def step(self, x: Array, y: Array) -> Step:
-        """Train on one batch."""
+    def fit(self, x: Array, y: Array, steps: int, on_step: Callable[[Step], None]) -> None:
+        """Train on, from where it is in the data, and tell of each step; Diverged as `Trainer.fit` raises it."""
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
         """Accuracy and mean loss."""
 
     def save(self, path: Path) -> None:
-        """Write the parameters."""
+        """Write parameters, momentum and place in the data, as `Trainer.save` does."""
+
+    def load(self, path: Path) -> None:
+        """Read what `save` of any learner wrote."""
 
     def flags(self) -> dict[str, bool]:
         """Floating-point flags raised so far, by name; empty if there are none to read."""
@@ -66,15 +74,23 @@ def simulated_device(
 class GoldenLearner:
     """NumPy float32: no compiler, no device; what the others are compared with."""
 
-    def __init__(self, model: Sequential, optimizer: SGD, seed: int) -> None:
-        from eftrain_hdl.golden import GoldenStep
+    _position: Position
 
-        parameters = initial_parameters(model, seed)
-        self._golden = GoldenStep(model, CrossEntropyLoss(), optimizer, parameters, dtype=np.float32)
+    def __init__(self, model: Sequential, optimizer: SGD, batch: int, seed: int) -> None:
+        self._model, self._optimizer, self._batch, self._seed = model, optimizer, batch, seed
+        self._start(initial_state(model, seed))
 
-    def step(self, x: Array, y: Array) -> Step:
-        with np.errstate(all="ignore"):
-            return Step(self._golden.step(x, y))
+    def fit(self, x: Array, y: Array, steps: int, on_step: Callable[[Step], None]) -> None:
+        stream = itertools.islice(batches_from(self._position, x, y, self._batch), steps)
+        for number, (some, labels, then) in enumerate(stream):
+            with DeferredInterrupt(), np.errstate(all="ignore"):
+                loss, gradient = cross_entropy(self._golden.forward(some), labels)
+                if not math.isfinite(loss):
+                    raise Diverged.at(number, loss, self._optimizer.lr)
+                self._golden.backward(gradient)
+                self._golden.update()
+                self._position = then
+                on_step(Step(loss))
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
         starts = range(0, len(x), _GOLDEN_BATCH)
@@ -83,7 +99,21 @@ class GoldenLearner:
         return float((logits.argmax(axis=1) == y).mean()), cross_entropy(logits, y)[0]
 
     def save(self, path: Path) -> None:
-        np.savez(path, **self._golden.parameters())  # type: ignore[arg-type]
+        velocity = self._golden.state or zeros(self._model)
+        write_state(path, self._model, TrainingState(self._golden.parameters(), velocity, self._position))
+
+    def load(self, path: Path) -> None:
+        self._start(read_state(path, self._model, self._seed, self._optimizer))
+
+    def _start(self, state: TrainingState) -> None:
+        from eftrain_hdl.golden import GoldenStep
+
+        self._golden = GoldenStep(
+            self._model, CrossEntropyLoss(), self._optimizer, state.parameters, dtype=np.float32
+        )
+        if state.has_velocity:
+            self._golden.state = dict(state.velocity)
+        self._position = state.position
 
     def flags(self) -> dict[str, bool]:
         return {}
@@ -95,15 +125,26 @@ class DeviceLearner:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
 
-    def step(self, x: Array, y: Array) -> Step:
-        result = self._trainer.step(x, y)
-        return Step(result.loss, result.cycles, result.phases)
+    def fit(self, x: Array, y: Array, steps: int, on_step: Callable[[Step], None]) -> None:
+        def tell(result: StepResult) -> None:
+            on_step(Step(result.loss, result.cycles, result.phases))
+
+        try:
+            self._trainer.fit(x, y, steps=steps, progress=False, on_step=tell)
+        except KeyboardInterrupt:
+            # A program that was cut off would go on; what it has not changed can be kept when it stands still.
+            if self._trainer.device.needs_reset:
+                self._trainer.device.reset()
+            raise
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
         return self._trainer.evaluate(x, y)
 
     def save(self, path: Path) -> None:
         self._trainer.save(path)
+
+    def load(self, path: Path) -> None:
+        self._trainer.load(path)
 
     def flags(self) -> dict[str, bool]:
         return self._trainer.device.flags()

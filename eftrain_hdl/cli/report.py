@@ -57,9 +57,10 @@ class PhaseCycles:
 class Report:
     """A training run.
 
-    ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.graph.work.step_macs`) over cycles times
-    rows times lanes. Cycles are those between the start of a program and its END; the host's share of a step is not in
-    them.
+    ``accuracy`` and ``test_loss``, after the training, are None if it ended early, and ``ended`` says how: complete,
+    interrupted or diverged. ``utilization`` is useful multiply-accumulates (:func:`~eftrain_hdl.graph.work.step_macs`)
+    over cycles times rows times lanes. Cycles are those between the start of a program and its END; the host's share of
+    a step is not in them.
 
     Phases overlap: the array begins one while the results of the one before are still stored. A phase counts from the
     time stamp of the one before to its own; what the array cannot have done in that time, it did before, and so many
@@ -73,8 +74,9 @@ class Report:
     accuracy_before: float = 0.0
     test_loss_before: float = 0.0
     steps: list[Step] = field(default_factory=list)
-    accuracy: float = 0.0
-    test_loss: float = 0.0
+    accuracy: float | None = None
+    test_loss: float | None = None
+    ended: str = "complete"
 
     @property
     def losses(self) -> list[float]:
@@ -131,6 +133,7 @@ class Report:
         """Plain values for JSON."""
         return {
             "loss": self.losses,
+            "ended": self.ended,
             "accuracy_before": self.accuracy_before,
             "accuracy": self.accuracy,
             "test_loss_before": self.test_loss_before,
@@ -159,9 +162,10 @@ class Report:
         """The report for people."""
         losses = self.losses
         few = max(1, min(10, len(losses) // 4))
+        after = "not tested" if self.accuracy is None else f"{self.accuracy:.1%}"
         out = [
             f"loss           {_mean(losses[:few]):.3f} -> {_mean(losses[-few:]):.3f} (first and last {few} steps)",
-            f"test accuracy  {self.accuracy_before:.1%} -> {self.accuracy:.1%}",
+            f"test accuracy  {self.accuracy_before:.1%} -> {after}",
         ]
         used = self.utilization()
         if self.mean_cycles is None or used is None:

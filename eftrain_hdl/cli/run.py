@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,13 @@ from eftrain_hdl.cli.arguments import (
     input_file,
     nonempty,
     number,
-    output_file,
     refuse,
     seed,
     step_count,
 )
 from eftrain_hdl.cli.common import Activity, Output, add_json_option
 from eftrain_hdl.cli.learners import DeviceLearner, simulated_device
-from eftrain_hdl.cli.loop import train_and_report
+from eftrain_hdl.cli.loop import add_state_options, check_state_options, train_and_report
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset, load_data
 from eftrain_hdl.planner.dram import memory_model
@@ -57,7 +57,7 @@ address and counters.
 
 data: digits (needs scikit-learn), or FILE.npz with x, y and, if there are, x_test, y_test (see `eftrain train --help`).
 
-JSON (--json): as `eftrain train`.
+Ctrl-C, --load and --save: as `eftrain train`. JSON (--json): as there.
 """
 
 _EPILOG = """\
@@ -82,8 +82,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
     parser.add_argument("--steps", type=step_count, default=60, metavar="N", help="training steps (default 60)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of parameters and batches (default 0)")
-    parser.add_argument("--load", type=input_file, metavar="FILE", help="start from these parameters (.npz)")
-    parser.add_argument("--save", type=output_file(".npz"), metavar="FILE", help="write the trained parameters (.npz)")
+    add_state_options(parser)
     board = parser.add_argument_group("boards")
     board.add_argument("--bitstream", type=input_file, metavar="FILE", help="pynq: load this .bit first")
     board.add_argument("--registers", type=address, metavar="ADDRESS", help="pynq: where they are")
@@ -103,6 +102,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Train and report."""
     from eftrain_hdl.compiler import load_plan
+    from eftrain_hdl.runtime.checkpoint import read_state
     from eftrain_hdl.runtime.errors import DeviceError
     from eftrain_hdl.runtime.trainer import Trainer
 
@@ -111,33 +111,46 @@ def run(options: argparse.Namespace) -> int:
     plan = load_plan(options.plan)
     data = load_data(options.data)
     _check_data(plan, data)
+    if options.load:
+        read_state(options.load, plan.model, options.seed, plan.optimizer)
     start = time.monotonic()
     with Activity("preparing the device") as activity:
         device = _device(options, plan, activity)
         device.timeout = options.timeout
-        trainer = Trainer.from_plan(plan, device, seed=options.seed)
-        if options.load:
-            trainer.load(options.load)
-    output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
     # The clock of a board is what its dividers made of the one asked for: without being told, no times.
     clock = _SIM_MHZ if options.device == "sim" and options.clock is None else options.clock
     report = Report(plan.model, plan.config, plan.batch, clock)
-    learner = DeviceLearner(trainer)
     try:
-        train_and_report(learner, data, report, output, steps=options.steps, seed=options.seed, save=options.save)
+        learner = DeviceLearner(Trainer.from_plan(plan, device, seed=options.seed))
+        if options.load:
+            learner.load(options.load)
+        output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
+        ended = train_and_report(
+            learner, data, report, output, steps=options.steps, save=options.save,
+            checkpoint_every=options.checkpoint_every,
+        )  # fmt: skip
+        flags = learner.flags()
     except DeviceError as error:
         output.line(error.report())
         raise
+    finally:
+        # A program that was given up, or cut off, would go on writing to memory that belongs to others soon.
+        if device.needs_reset:
+            with contextlib.suppress(DeviceError):
+                device.reset()
     output.result({
         "plan": str(options.plan), "data": options.data, "device": options.device, "batch": plan.batch,
-        "steps": options.steps, "seed": options.seed, **report.as_dict(), "flags": learner.flags(),
+        "steps": options.steps, "seed": options.seed, **report.as_dict(), "flags": flags,
         "wall_seconds": time.monotonic() - start,
     })  # fmt: skip
+    if ended is not None:
+        raise ended
     return 0
 
 
 def _check(options: argparse.Namespace) -> None:
     """Every mistake in the options, found before anything on a board changes."""
+    check_state_options(options)
     for name, devices in _FOR_DEVICES.items():
         if options.device not in devices:
             refuse(options, f"is for --device {' or '.join(devices)}, not {options.device}", [name])
@@ -152,6 +165,8 @@ def _check_data(plan: Plan, data: Dataset) -> None:
     classes = plan.model.output_shape[0]
     if data.classes > classes:
         raise CliError(f"{data.name} has {data.classes} classes, the plan tells {classes} apart")
+    if len(data.x_train) < plan.batch:
+        raise CliError(f"{data.name} has {len(data.x_train)} training samples, the plan takes batches of {plan.batch}")
 
 
 def _device(options: argparse.Namespace, plan: Plan, activity: Activity) -> Device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from eftrain_hdl.cli.arguments import at_least_one, clock_mhz, output_file, rate, refuse, seed, step_count
+from eftrain_hdl.cli.arguments import at_least_one, clock_mhz, rate, refuse, seed, step_count
 from eftrain_hdl.cli.common import (
     Activity,
     Output,
@@ -16,13 +16,14 @@ from eftrain_hdl.cli.common import (
     refuse_config,
 )
 from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner, simulated_device
-from eftrain_hdl.cli.loop import train_and_report
+from eftrain_hdl.cli.loop import add_state_options, check_state_options, train_and_report
 from eftrain_hdl.cli.plot import plot_file
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
 from eftrain_hdl.data import Dataset, batches, load_data
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_trainable
 from eftrain_hdl.planner.dram import MEMORY_MODELS, memory_model
+from eftrain_hdl.runtime.checkpoint import read_state
 from eftrain_hdl.runtime.trainer import Trainer
 from eftrain_hdl.zoo import models
 
@@ -48,15 +49,22 @@ data:
   FILE.npz  x (samples, channels, height, width) or (samples, features), floating point and already scaled; y integer
             labels from 0; x_test and y_test if there are, otherwise a fifth of the samples is held back
 
-JSON (--json): loss (of every step), accuracy_before and accuracy (on the test data, 0 to 1), cycles (of every step;
-empty without a clock), utilization (overall, FP, BP, WU: useful multiply-accumulates over cycles x rows x lanes),
-layers (the same by layer and phase), seconds at the clock, seed, config and more.
+Ctrl-C ends the training behind the step that runs, with the report so far, the file of --save and exit status 130; a
+second one stops at once. A training that diverges (a loss that is not finite) ends before that step with exit status 2;
+the file of --save stays what it was. --steps counts from the file of --load on.
+
+JSON (--json): loss (of every step), ended (complete, interrupted, diverged), accuracy_before and accuracy (on the test
+data, 0 to 1; null if it ended early), cycles (of every step; empty without a clock), utilization (overall, FP, BP, WU:
+useful multiply-accumulates over cycles x rows x lanes), layers (the same by layer and phase), seconds at the clock,
+seed, config and more.
 """
 
 _EPILOG = """\
 examples:
   eftrain train --steps 300 --plot build/loss.png
   eftrain train --model shallow --device emulator --steps 60
+  eftrain train --steps 500 --save build/lenet.npz --checkpoint-every 50
+  eftrain train --steps 500 --load build/lenet.npz --save build/lenet.npz
   eftrain train --data mine.npz --device sim --rows 16 --lanes 16 --operand bf16 --json result.json
 """
 
@@ -91,7 +99,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     results.add_argument(
         "--plot", type=plot_file, metavar="FILE", help="draw loss and cycles (.png, .svg, ...; needs matplotlib)"
     )
-    results.add_argument("--save", type=output_file(".npz"), metavar="FILE", help="write the trained parameters (.npz)")
+    add_state_options(results)
     add_json_option(results)
     add_config_options(parser, Config(rows=8, lanes=8))
     parser.set_defaults(run=run)
@@ -108,10 +116,15 @@ def run(options: argparse.Namespace) -> int:
     start = time.monotonic()
     learner = _learner(options, model, optimizer, config)
     output.line(title)
+    if options.load:
+        learner.load(options.load)
     report = Report(model, config, options.batch, options.clock)
-    train_and_report(learner, data, report, output, steps=options.steps, seed=options.seed, save=options.save)
+    ended = train_and_report(
+        learner, data, report, output, steps=options.steps, save=options.save,
+        checkpoint_every=options.checkpoint_every,
+    )  # fmt: skip
     flags = learner.flags()
-    if options.plot:
+    if options.plot and report.steps:
         from eftrain_hdl.cli.plot import draw
 
         draw(report, title, options.plot)
@@ -123,6 +136,8 @@ def run(options: argparse.Namespace) -> int:
         "memory": options.memory if options.device == "sim" else None,
         **report.as_dict(), "flags": flags, "wall_seconds": time.monotonic() - start,
     })  # fmt: skip
+    if ended is not None:
+        raise ended
     return 0
 
 
@@ -133,12 +148,15 @@ def _checked(options: argparse.Namespace) -> tuple[Dataset, Sequential, SGD, Con
     if options.device == "emulator":
         refuse(options, "is for --device sim: the emulator has neither", ["--memory", "--clock"])
     config = config_from(options)
+    check_state_options(options)
     memory_model(options.memory)
     check_trainable(build_model(options.model, None, 10))
     data = load_data(options.data)
     model = build_model(options.model, data.input_shape, data.classes)
     optimizer = SGD(lr=learning_rate(options), momentum=options.momentum, weight_decay=options.weight_decay)
     batches(data.x_train, data.y_train, options.batch, options.seed, 0)
+    if options.load:
+        read_state(options.load, model, options.seed, optimizer)
     return data, model, optimizer, config
 
 
@@ -149,7 +167,7 @@ def learning_rate(options: argparse.Namespace) -> float:
 
 def _learner(options: argparse.Namespace, model: Sequential, optimizer: SGD, config: Config) -> Learner:
     if options.device == "golden":
-        return GoldenLearner(model, optimizer, options.seed)
+        return GoldenLearner(model, optimizer, options.batch, options.seed)
     with Activity("preparing the device") as activity:
         device = simulated_device(
             options.device, config, memory=options.memory, clock_mhz=options.clock, memory_bytes=_MEMORY_BYTES,

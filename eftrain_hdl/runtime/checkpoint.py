@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.data import Position
 from eftrain_hdl.files import FileError, read_arrays, write_arrays
-from eftrain_hdl.graph import GraphError, Sequential, initial_parameters
+from eftrain_hdl.graph import SGD, GraphError, Sequential, initial_parameters
 
 from .arguments import finite_parameters
+from .errors import Diverged
 
 __all__ = ["TrainingState", "initial_state", "read_state", "write_state", "zeros"]
 
@@ -59,26 +60,30 @@ def initial_state(model: Sequential, seed: int) -> TrainingState:
 def write_state(path: str | os.PathLike[str], model: Sequential, state: TrainingState) -> None:
     """Write a state to an .npz file; the file that was there stays until the new one is whole.
 
-    Raises ValueError, and leaves the file alone, if a value is not finite: `read_state` would refuse it.
+    Raises Diverged, and leaves the file alone, if a value is not finite: `read_state` would refuse it.
     """
-    arrays: dict[str, NDArray[Any]] = dict(finite_parameters(model, state.parameters))
-    if state.has_velocity:
-        velocity = finite_parameters(model, state.velocity, _VELOCITY)
-        arrays |= {_VELOCITY + name: array for name, array in velocity.items()}
+    try:
+        arrays: dict[str, NDArray[Any]] = dict(finite_parameters(model, state.parameters))
+        if state.has_velocity:
+            velocity = finite_parameters(model, state.velocity, _VELOCITY)
+            arrays |= {_VELOCITY + name: array for name, array in velocity.items()}
+    except ValueError as error:
+        raise Diverged(f"{path} is left as it was: the training has diverged, {error}") from None
     arrays |= {_POSITION + name: np.array(value, np.uint64) for name, value in asdict(state.position).items()}
     write_arrays(path, arrays)
 
 
-def read_state(path: str | os.PathLike[str], model: Sequential, seed: int) -> TrainingState:
+def read_state(path: str | os.PathLike[str], model: Sequential, seed: int, optimizer: SGD) -> TrainingState:
     """Read what `write_state` wrote.
 
     A file of parameters alone is a training at its beginning: no momentum, and the order of ``seed`` from its start.
-    Raises OSError if there is no such file, FileError or GraphError, with the file's name, if it does not fit.
+    Raises OSError if there is no such file, FileError or GraphError, with the file's name, if it does not fit: momentum
+    that has gathered does not fit an optimizer without.
     """
     arrays = read_arrays(path)
     velocity, position = _taken(arrays, _VELOCITY), _taken(arrays, _POSITION)
     try:
-        return TrainingState(
+        state = TrainingState(
             finite_parameters(model, arrays),
             finite_parameters(model, velocity, _VELOCITY) if velocity else zeros(model),
             _position(position) if position else Position(seed),
@@ -87,6 +92,12 @@ def read_state(path: str | os.PathLike[str], model: Sequential, seed: int) -> Tr
         raise GraphError(f"{path}: {error}") from None
     except (TypeError, ValueError) as error:
         raise FileError(f"{path}: {error}") from None
+    if state.has_velocity and not optimizer.momentum:
+        raise FileError(
+            f"{path}: has momentum buffers, and this optimizer has no momentum: train with SGD(lr, momentum=...), or "
+            "give the file's parameters alone to load_parameters"
+        )
+    return state
 
 
 def _taken(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

@@ -1,12 +1,16 @@
-"""What a device raises when its machine stops, does not stop, or is not the one expected."""
+"""What a device raises when its machine stops, does not stop, or is not the one expected; and a trainer on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from eftrain_hdl.registers import ErrorCode, Unit
 
-__all__ = ["ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout"]
+if TYPE_CHECKING:
+    from .results import StepResult
+
+__all__ = ["ConfigurationMismatch", "DeviceError", "DeviceNotReady", "DeviceTimeout", "Diverged", "TrainerError"]
 
 
 class ConfigurationMismatch(RuntimeError):
@@ -91,3 +95,33 @@ class DeviceNotReady(DeviceError):
 
     def _text(self) -> str:
         return self.detail if self.code is ErrorCode.NONE else super()._text()
+
+
+class TrainerError(RuntimeError):
+    """The trainer cannot go on until its user has done something; the message says what."""
+
+
+class Diverged(TrainerError):
+    """The training has left the numbers that FP32 holds.
+
+    Attributes
+    ----------
+    reason : str
+        What was found, without advice.
+    results : list of StepResult
+        The steps that `Trainer.fit` has made before; empty where `Trainer.save` found it.
+    """
+
+    def __init__(self, reason: str, advice: str = "", results: Sequence[StepResult] = ()) -> None:
+        self.reason, self.results = reason, list(results)
+        super().__init__(f"{reason}{advice}")
+
+    @classmethod
+    def at(cls, done: int, loss: float, lr: float, results: Sequence[StepResult] = ()) -> Diverged:
+        """By the loss of the step behind ``done`` steps."""
+        return cls(
+            f"the training has diverged: the loss of step {done + 1} is {loss:g} at lr {lr:g}",
+            ". That step was not made. restore() or load() go back to a state before; a smaller rate, set_lr(...), "
+            "may help",
+            results,
+        )

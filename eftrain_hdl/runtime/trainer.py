@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.compiler import Plan, compile_model
 from eftrain_hdl.data import Position, batches_from
-from eftrain_hdl.files import FileError
 from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy
 
 from .arguments import finite_parameters, labels_array, samples_array
 from .checkpoint import TrainingState, initial_state, read_state, write_state, zeros
 from .device import Device
+from .errors import Diverged, TrainerError
 from .interrupts import DeferredInterrupt
 from .results import ProgramRun, StepResult, step_result
-from .training_memory import TrainerError, TrainingMemory
+from .training_memory import TrainingMemory
 
 __all__ = ["Diverged", "StepResult", "Trainer", "TrainerError"]
 
@@ -34,20 +34,6 @@ Parameters = dict[str, NDArray[np.float32]]
 _PROGRESS_DELAY = 2.0
 _MOST_SEED = 2**64 - 1
 _DEVICE = "a device such as EmulatorDevice(config) or SimDevice(config)"
-
-
-class Diverged(TrainerError):
-    """The training has left the numbers that FP32 holds.
-
-    Attributes
-    ----------
-    results : list of StepResult
-        The steps that `Trainer.fit` has made before; empty where `Trainer.save` found it.
-    """
-
-    def __init__(self, message: str, results: list[StepResult] | None = None) -> None:
-        self.results = results or []
-        super().__init__(message)
 
 
 class Trainer:
@@ -204,7 +190,7 @@ class Trainer:
                 with DeferredInterrupt():
                     run, loss, gradient = self._differentiate(some, labels)
                     if stop_if_diverged and not math.isfinite(loss):
-                        raise self._diverged(loss, results)
+                        raise Diverged.at(len(results), loss, self.optimizer.lr, results)
                     results.append(self._apply(run, loss, gradient, then))
                     if on_step:
                         on_step(results[-1])
@@ -259,10 +245,7 @@ class Trainer:
         self._memory.check_whole()
         velocity = self._memory.parameters("velocity") if self.optimizer.momentum else zeros(self.model)
         state = TrainingState(self._memory.parameters("weights"), velocity, self._position)
-        try:
-            write_state(path, self.model, state)
-        except ValueError as error:
-            raise Diverged(f"{os.fspath(path)} is left as it was: the training has diverged, {error}") from None
+        write_state(path, self.model, state)
         self._checkpoint = state
 
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -271,12 +254,7 @@ class Trainer:
         The learning rate stays the trainer's. A file of parameters alone is a training at its beginning. Raises
         OSError, or FileError or GraphError (both ValueErrors) that name the file, before anything changes.
         """
-        state = read_state(path, self.model, self.seed)
-        if state.has_velocity and not self.optimizer.momentum:
-            raise FileError(
-                f"{os.fspath(path)}: has momentum buffers, and this optimizer has no momentum: make the trainer with "
-                "SGD(lr, momentum=...), or give the file's parameters alone to load_parameters"
-            )
+        state = read_state(path, self.model, self.seed, self.optimizer)
         self._restore_from(state)
 
     def restore(self) -> None:
@@ -329,14 +307,6 @@ class Trainer:
             runs = [run, self._memory.run("backward_update")]
             self._position = then or self._position
         return step_result(loss, runs)
-
-    def _diverged(self, loss: float, results: list[StepResult]) -> Diverged:
-        return Diverged(
-            f"the loss of step {len(results) + 1} is {loss:g} at lr {self.optimizer.lr:g}: the training has diverged, "
-            "and stops before this step. restore() or load() go back to a state before; a smaller rate, set_lr(...), "
-            "may help",
-            results,
-        )
 
     def _logits(self) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = self._memory.read("logits").reshape(self.batch, self.classes)

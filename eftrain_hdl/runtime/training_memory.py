@@ -14,19 +14,15 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.graph import SGD
 
 from .device import Device
-from .errors import ConfigurationMismatch
+from .errors import ConfigurationMismatch, TrainerError
 from .results import ProgramRun, program_run
 
-__all__ = ["TrainerError", "TrainingMemory"]
+__all__ = ["TrainingMemory"]
 
 Array = NDArray[Any]
 Parameters = dict[str, NDArray[np.float32]]
 
 _PAGE = 4096
-
-
-class TrainerError(RuntimeError):
-    """The trainer cannot go on until its user has done something; the message says what."""
 
 
 class TrainingMemory:

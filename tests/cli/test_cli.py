@@ -169,13 +169,6 @@ def test_data_from_a_file(capsys, tmp_path):
     assert len(run["loss"]) == 3 and run["data"] == str(path)
 
 
-def test_a_training_that_diverges_says_so_and_stays_json(capsys):
-    assert main([*SHORT, "--steps", "12", "--device", "golden", "--lr", "1e6", "--json", "-"]) == 0
-    captured = capsys.readouterr()
-    assert None in json.loads(captured.out)["loss"]
-    assert "diverged" in captured.err
-
-
 def test_json_to_a_file_leaves_the_text_on_standard_output(capsys, tmp_path):
     path = tmp_path / "new" / "result.json"
     assert main([*SHORT, "--device", "golden", "--json", str(path)]) == 0

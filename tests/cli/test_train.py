@@ -44,8 +44,8 @@ def train(request: pytest.FixtureRequest, folder: Path) -> Call:
         if request.param == "run":
             first = ["run", str(folder / "plan.npz"), "--device", "emulator", *data]
         else:
-            machine = ["--rows", "4", "--lanes", "4", "--batch", str(BATCH), "--momentum", "0.9"]
-            first = ["train", "--model", "shallow", "--device", request.param, *machine, *data]
+            machine = ["--rows", "4", "--lanes", "4"] if request.param == "emulator" else []
+            first = ["train", "--model", "shallow", "--device", request.param, *machine, "--batch", str(BATCH), *data]
         return main([*first, *map(str, options)])
 
     return call
@@ -83,7 +83,7 @@ def test_a_training_in_parts_is_the_training_in_one(train: Call, tmp_path: Path)
 
 
 def test_golden_and_emulator_read_each_other_s_files(folder: Path, tmp_path: Path) -> None:
-    common = ["--model", "shallow", "--rows", "4", "--lanes", "4", "--batch", "4", "--data", str(folder / "data.npz")]
+    common = ["--model", "shallow", "--batch", "4", "--data", str(folder / "data.npz")]
     files = ["--save", str(tmp_path / "state.npz"), "--json", str(tmp_path / "result.json")]
     assert main(["train", "--device", "golden", *common, *files, "--steps", "4"]) == 0
     for device in ("emulator", "golden"):

@@ -82,19 +82,22 @@ $(PYTHON_TESTS): test-python%: check-cxx
 	  tests/graph tests/golden tests/numerics tests/compiler tests/test_*.py tests/conformance,\
 	  @echo "no Python $* was found: its tests are left out")
 
-# pynq wants older versions of NumPy and gRPC than the rest needs: environments of their own, with the Pythons of the
-# boards' images. pynq 4 takes another Python where there is no 3.12.
+# pynq wants older versions of NumPy and gRPC than the rest needs: environments of their own, with the Python and the
+# NumPy of the boards' images. pynq 4 takes another Python where there is no 3.12.
 test-pynq: test-pynq3 test-pynq4
 
 .venv-pynq3/.installed .venv-pynq4/.installed: pyproject.toml setup.py | check-python
 	$(PYNQ_PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --editable '.[pynq]' '$(PYNQ)' 'pytest>=8,<10'
+	$(@D)/bin/python -m pip install --quiet --no-deps '$(IMAGE_NUMPY)'
 	@touch $@
 
 test-pynq3: PYNQ_PYTHON = $(call interpreter,3.10)
 test-pynq3: PYNQ := pynq<4
+test-pynq3: IMAGE_NUMPY := numpy==1.21.5
 test-pynq4: PYNQ_PYTHON = $(or $(call interpreter,3.12),$(PYTHON))
 test-pynq4: PYNQ := pynq>=4
+test-pynq4: IMAGE_NUMPY := numpy==1.26.4
 
 test-pynq3: check-cxx check-perl $(if $(call interpreter,3.10),.venv-pynq3/.installed)
 test-pynq4: check-cxx check-perl .venv-pynq4/.installed

@@ -42,7 +42,7 @@ BAD = {
 KINDS = {
     "integer": (
         "--rows --lanes --data-width --ports --streaming-depth --stationary-depth --accumulator-depth "
-        "--accumulator-banks --operand-depth --batch --classes --steps --seed --jobs"
+        "--accumulator-banks --operand-depth --batch --classes --steps --seed --jobs --checkpoint-every"
     ),
     "address": "--memory-base --registers",
     "number": "--clock --lr --momentum --weight-decay --timeout",
@@ -158,6 +158,8 @@ def test_values_that_cannot_be_meant(capsys, command, option):
         ("run a-file.npz --device sim --buffer eftrain", "--buffer is for --device uio, not sim"),
         ("run a-file.npz --device uio --memory ideal", "--memory is for --device sim, not uio"),
         ("build zcu102 --jobs 2", "--jobs is for --run"),
+        ("train --checkpoint-every 5", "--checkpoint-every needs --save"),
+        ("run a-file.npz --device emulator --checkpoint-every 5", "--checkpoint-every needs --save"),
         ("compile --model lenet --output p.npz --seed 0", "--seed is for --c-source"),
         ("plan --model lenet --share 0.8", "--share is for --search"),
         ("plan --model lenet --board zcu102 --search --plot p.png", "--plot is not for --search"),

@@ -72,6 +72,6 @@ class Bench:
         self.goal(f"{name}_waiting", waiting & ready)
 
     def _name(self, names: dict[str, Signal], kind: str, name: str, condition: Value) -> None:
-        assert name not in names, name
+        assert name not in names and len(condition) == 1, name
         names[name] = Signal(name=f"{kind}_{name}")
-        self.m.d.comb += names[name].eq(Value.cast(condition).any())
+        self.m.d.comb += names[name].eq(condition)

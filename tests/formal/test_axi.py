@@ -51,12 +51,13 @@ PROOFS = {
     "registers": Proof(register_bank, 10, {"register_map": SMALL_MAP}),
 }
 
+_WIDE = {"data_width": 128, "address_width": 40}
 OTHER_PARAMETERS = {
-    "generator": Proof(generator, 11, {"data_width": 256, "address_width": 16, "max_beats": 256}),
-    "read": Proof(read_dma, 22, {"data_width": 64, "address_width": 13, "outstanding": 3, "fifo_beats": 4}),
-    "write": Proof(write_dma, 22, {"data_width": 64, "address_width": 13, "outstanding": 3, "fifo_beats": 4}),
-    "read_arbiter": Proof(read_arbiter, 10, {"managers": 2, "data_width": 64, "address_width": 40, "outstanding": 2}),
-    "write_arbiter": Proof(write_arbiter, 10, {"managers": 2, "data_width": 64, "address_width": 40, "outstanding": 2}),
+    "generator": Proof(generator, 11, {**_WIDE, "max_beats": 256}),
+    "read": Proof(read_dma, 24, {**_WIDE, "outstanding": 4, "fifo_beats": 5}),
+    "write": Proof(write_dma, 24, {**_WIDE, "outstanding": 4, "fifo_beats": 5}),
+    "read_arbiter": Proof(read_arbiter, 14, {"managers": 5, **_WIDE, "outstanding": 8}),
+    "write_arbiter": Proof(write_arbiter, 14, {"managers": 5, **_WIDE, "outstanding": 8}),
     "registers": Proof(register_bank, 10, {"register_map": REGISTER_MAP}),
 }
 
@@ -189,7 +190,8 @@ FAULTS = {
 
 def _test_proof(name: str, proof: Proof) -> None:
     bench = proof.subject(COMPONENTS[name])
-    circuit = Circuit(bench, "_".join([name, *(str(value) for value in proof.parameters.values())])[:60])
+    sizes = [str(value) for value in proof.parameters.values() if isinstance(value, int)]
+    circuit = Circuit(bench, "_".join([name, *sizes]))
     assert circuit.unproved() == []
     assert circuit.reached(proof.depth) == list(bench.goals)
 

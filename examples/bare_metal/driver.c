@@ -98,6 +98,10 @@ static eftrain_status run(const eftrain_block *program, eftrain_error *error)
 {
     const uint32_t ends = EFTRAIN_INTERRUPT_STATUS_DONE_MASK | EFTRAIN_INTERRUPT_STATUS_ERROR_MASK;
     uint32_t code;
+    /* A machine that is busy, or stopped, ignores a start, and the end of the other program would count as ours. */
+    if (platform_read_register(EFTRAIN_STATUS_OFFSET) &
+        (EFTRAIN_STATUS_BUSY_MASK | EFTRAIN_STATUS_ERROR_MASK | EFTRAIN_STATUS_RESETTING_MASK))
+        return EFTRAIN_NOT_READY;
     write64(EFTRAIN_PROGRAM_ADDRESS_OFFSET, program->address);
     platform_write_register(EFTRAIN_PROGRAM_BYTES_OFFSET, program->count * 4);
     platform_write_register(EFTRAIN_CONTROL_OFFSET, EFTRAIN_CONTROL_START_MASK);

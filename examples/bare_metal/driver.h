@@ -37,7 +37,8 @@ typedef enum {
     EFTRAIN_NO_ACCELERATOR,      /* nothing that this driver knows answers at the registers */
     EFTRAIN_OTHER_CONFIGURATION, /* the plan was compiled for another one */
     EFTRAIN_STOPPED,             /* the machine stopped with an error */
-    EFTRAIN_TIMEOUT              /* no end within the polls allowed */
+    EFTRAIN_TIMEOUT,             /* no end within the polls allowed */
+    EFTRAIN_NOT_READY            /* a program still runs, or has stopped with an error: eftrain_open helps */
 } eftrain_status;
 
 /* What went wrong: registers of the hardware after EFTRAIN_STOPPED, else expected and found values. */

@@ -38,6 +38,8 @@ static int fail(eftrain_status status, const eftrain_error *error)
                eftrain_unit_text(error->unit), (unsigned long)error->instruction, (unsigned long long)error->address);
     else if (status == EFTRAIN_TIMEOUT)
         printf("the accelerator does not come to an end\n");
+    else if (status == EFTRAIN_NOT_READY)
+        printf("the accelerator is busy, or has stopped before\n");
     else
         printf("%s: expected 0x%08lx, found 0x%08lx\n",
                status == EFTRAIN_NO_ACCELERATOR ? "no accelerator that this driver knows"

@@ -27,6 +27,7 @@ from eftrain_hdl.graph import (
     Sequential,
     initial_parameters,
 )
+from eftrain_hdl.registers import REGISTER_MAP
 from eftrain_hdl.runtime.emulator import EmulatorDevice
 from eftrain_hdl.runtime.trainer import Trainer
 from tests.conformance.hardware import BASE, Hardware
@@ -127,6 +128,33 @@ def test_a_bus_error_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[st
     hardware.model.add_fault(BASE, "read")
     assert library.main() == 1
     assert "stopped: memory answered a read with an error in LOAD_X" in capfd.readouterr().out
+    assert kept
+
+
+def test_a_machine_that_is_not_ready_is_given_nothing(tmp_path: Path) -> None:
+    """It ignores a start while it is busy or stopped; the end of another program must not count as the next one's."""
+    model = MODELS["planar"]
+    library, hardware = build(tmp_path, model, CONFIG, SGD(0.1)), Hardware(CONFIG, MEMORY)
+    kept = connect(library, hardware)
+    plan, error, loss = ctypes.byref(ctypes.c_char.in_dll(library, "plan")), (ctypes.c_uint64 * 16)(), ctypes.c_double()
+    x, y = np.zeros((3, *model.input_shape), np.float32), np.zeros(3, np.uint32)
+    data = [array.ctypes.data_as(ctypes.c_void_p) for array in (x, y)]
+
+    def step() -> int:
+        return int(library.eftrain_step(plan, *data, ctypes.byref(loss), error))
+
+    ok, stopped, not_ready = 0, 3, 5
+    assert library.eftrain_open(plan, error) == step() == ok
+    hardware.model.stall_memory(reads=True, writes=True)
+    hardware.write(REGISTER_MAP.offset("CONTROL"), 1)
+    assert step() == not_ready
+    hardware.model.stall_memory(reads=False, writes=False)
+    assert library.eftrain_open(plan, error) == step() == ok
+    hardware.model.add_fault(BASE, "read")
+    assert step() == stopped
+    hardware.model.clear_faults()
+    assert step() == not_ready
+    assert library.eftrain_open(plan, error) == step() == ok
     assert kept
 
 

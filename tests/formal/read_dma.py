@@ -115,6 +115,7 @@ def _claims(bench: Bench, dut: ReadDma, around: _Around) -> None:
     bench.goal("last", dut.o.valid & beat.last & (around.given > 1))
     bench.claim("complete", dut.busy | dut.error | around.halted | (around.got == around.given))
     bench.claim("idle", ~dut.idle | ((around.line.level == 0) & ~axi.arvalid))
+    bench.claim("stops", ~(around.inside["issue"] & (around.halted | dut.error)))
     bench.goal("full", around.got - around.given == dut.fifo_beats)
 
     told = dut.error & (dut.error_code == ErrorCode.READ_RESPONSE)

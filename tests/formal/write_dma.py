@@ -115,6 +115,7 @@ def _address_claims(bench: Bench, dut: WriteDma, around: _Around) -> None:
     bench.stands("address_stands", axi.awvalid, axi.awready, Cat(axi.awaddr, axi.awlen))
     bench.claim("outstanding", around.sent <= dut.outstanding)
     bench.goal("outstanding", around.sent == dut.outstanding)
+    bench.claim("stops", ~(around.inside["issue"] & around.stopped))
     bench.claim("idle", ~dut.idle | ((around.line.level == 0) & ~axi.awvalid & ~axi.wvalid))
 
 

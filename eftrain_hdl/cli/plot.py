@@ -144,8 +144,9 @@ def _loss(axes: Any, report: Report) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(color=GRID)
     legend_below(axes, 2)
+    after = "not tested" if report.accuracy is None else f"{report.accuracy:.1%}"
     axes.text(
-        1, 1.02, f"test accuracy {report.accuracy:.1%}, {report.accuracy_before:.1%} before",
+        1, 1.02, f"test accuracy {after}, {report.accuracy_before:.1%} before",
         transform=axes.transAxes, ha="right", va="bottom", color=MUTED,
     )  # fmt: skip
 

@@ -92,6 +92,14 @@ def test_training(drawn, layers, steps):
     assert len(figure.axes[1].get_yticklabels()) == layers
 
 
+def test_an_interrupted_training_says_that_it_was_not_tested(drawn):
+    made = trained(2, 3)
+    made.accuracy = None
+    figure = drawn(plot.draw, made, "title")
+    check(figure)
+    assert "test accuracy not tested, 10.0% before" in [text.get_text() for text in figure.axes[0].texts]
+
+
 @pytest.mark.parametrize("steps", [1, 12])
 def test_training_without_a_clock(drawn, steps):
     figure = drawn(plot.draw, trained(2, steps, clock=False), "title")

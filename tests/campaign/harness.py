@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.graph import cross_entropy
-from eftrain_hdl.isa import Instruction, Opcode, Target, assemble
-from eftrain_hdl.registers import ErrorCode, Unit
-from eftrain_hdl.runtime.device import Device
+from eftrain_hdl.isa import Instruction, Opcode, Target, assemble, disassemble
+from eftrain_hdl.registers import REGISTER_MAP, ErrorCode, Unit
+from eftrain_hdl.rtl.axi_ports import READERS, WRITERS
+from eftrain_hdl.runtime.device import Device, RunResult
 from eftrain_hdl.runtime.emulator import EmulatorDevice
+from eftrain_hdl.runtime.emulator.transfer import LoadPlan, Runs
 from eftrain_hdl.runtime.errors import DeviceError, DeviceTimeout
 from eftrain_hdl.runtime.sim import SimDevice
 from tests.compiler.networks import NETWORKS
@@ -31,10 +34,21 @@ TRIED_PROGRAM = SPARE + (2 << 20)
 
 
 class BoundedSim(SimDevice):
-    """A simulated device that gives a program up after a number of cycles, not of seconds."""
+    """A simulated device that gives a program up after a number of cycles, not of seconds.
+
+    ``script`` says what happens while programs run: after so many cycles, counted from the entry before, an action. It
+    goes on from one program to the next.
+    """
+
+    script: Iterator[tuple[int, Callable[[], None]]] = iter(())
 
     def wait(self) -> None:
-        if not self.model.run(CYCLES):
+        end = self.model.cycles + CYCLES
+        for cycles, action in self.script:
+            if self.model.run(cycles):
+                return
+            action()
+        if not self.model.run(max(0, end - self.model.cycles)):
             self.give_up()
 
 
@@ -81,6 +95,14 @@ class Outcome:
         return f"{self.code.name} {self.unit.name} #{self.instruction} {self.address:#x} ({self.detail})"
 
 
+def beats(runs: Runs, size: int) -> np.ndarray:
+    """Numbers of the beats of a transfer, counted from the window's base, in order."""
+    starts = np.array([runs.offset], np.int64)
+    for count, stride in zip(runs.shape[:3], runs.strides[:3], strict=True):
+        starts = (starts[:, None] + np.arange(count, dtype=np.int64) * stride).ravel()
+    return (starts[:, None] // size + np.arange(4 * runs.shape[3] // size)).ravel()
+
+
 def _fill(config: Config) -> list[Instruction]:
     """A program that writes every word of every memory on the chip."""
     group = config.lanes // config.vector_lanes
@@ -113,6 +135,8 @@ class Bench:
         Trainers on RTL and emulator.
     before : dict
         By the name of a program, all of memory before it runs; likewise ``after``.
+    start : array
+        All of memory before a step; ``after["backward_update"]`` is what it has to be behind it.
     """
 
     def __init__(self, name: str, config: Config = CONFIG):
@@ -142,26 +166,24 @@ class Bench:
             state.streaming, state.stationary, state.accumulators, state.operands)]  # fmt: skip
 
     def _record_programs(self) -> None:
-        """Run every program once on the emulator: what the RTL does with them is compared by other tests."""
-        dram = self.emulator.state.dram
-        trainer, programs = self.pair.emulator, self.plan.programs
+        """Train on the emulator: what the RTL makes of these programs is compared by other tests."""
+        names = {program.address: name for name, program in self.plan.programs.items()}
+        dram, run = self.emulator.state.dram, self.emulator.run
 
-        def record(name: str) -> None:
-            self.before[name] = dram.copy()
-            self.emulator.run(programs[name].address, programs[name].nbytes)
-            self.after[name] = dram.copy()
+        def recorded(address: int, nbytes: int) -> RunResult:
+            self.before[names[address]] = dram.copy()
+            result = run(address, nbytes)
+            self.after[names[address]] = dram.copy()
+            return result
 
-        trainer._write("input", trainer._checked_samples(self.x))
-        record("forward")
-        trainer._write("logits_gradient", self.gradient())
-        record("backward_update")
-        dram[:] = self.before["backward_update"]
-        record("backward")
-        record("update")
-
-    def gradient(self) -> np.ndarray:
-        """Gradient of the loss by the logits that the emulator has."""
-        return cross_entropy(self.pair.emulator._logits(), self.y)[1]
+        self.emulator.run = recorded  # type: ignore[method-assign]
+        trainer = self.pair.emulator
+        trainer.gradients(self.x, self.y)
+        trainer.update()
+        trainer.restore()
+        self.start = dram.copy()
+        trainer.step(self.x, self.y)
+        self.emulator.run = run  # type: ignore[method-assign]
 
     def rewind(self, name: str) -> None:
         """Both machines usable, DRAM as before a program, flags clear."""
@@ -177,6 +199,58 @@ class Bench:
             memory[...] = values
         self.sim.run(FILL_PROGRAM, self._fill_bytes)
         self.sim.clear_flags()
+
+    def step(self) -> None:
+        """A step of the RTL's trainer from its initial state."""
+        self.pair.rtl.restore()
+        self.pair.rtl.step(self.x, self.y)
+
+    def recover(self) -> None:
+        """Reset, restore, and a step that must leave every bit of memory as if nothing had been."""
+        self.sim.reset()
+        self.step()
+        places = np.flatnonzero(self.sim.model.dram != self.after["backward_update"])
+        assert not len(places), f"{len(places)} bytes differ after the recovery, the first at {places[0]:#x}"
+
+    @functools.cached_property
+    def traffic(self) -> dict[tuple[Unit, str], np.ndarray]:
+        """Addresses of the beats that a step moves, by unit and direction, each once."""
+        beat = self.config.beat_bytes
+        found: dict[tuple[Unit, str], list[np.ndarray]] = {}
+        for program in (self.plan.programs[name] for name in ("forward", "backward_update")):
+            fetched = np.arange(program.address, program.address + program.nbytes, beat)
+            found.setdefault((Unit.COMMAND, "read"), []).append(fetched)
+            for one in disassemble(program.words):
+                if (unit := one.format.unit) in (*READERS, *WRITERS) and unit is not Unit.COMMAND:
+                    plan = self.emulator._plan(one)
+                    runs = plan if isinstance(plan, Runs) else cast(LoadPlan, plan).runs
+                    key = unit, "write" if unit in WRITERS else "read"
+                    found.setdefault(key, []).append(beats(runs, beat) * beat)
+        return {key: np.unique(np.concatenate(parts)) for key, parts in found.items()}
+
+    @functools.cached_property
+    def destinations(self) -> np.ndarray:
+        """Bytes that a step may change, by its programs or by the host."""
+        allowed = np.zeros(MEMORY_BYTES, np.bool_)
+        for (_, direction), addresses in self.traffic.items():
+            if direction == "write":
+                for k in range(self.config.beat_bytes):
+                    allowed[addresses + k] = True
+        for name in ("input", "logits_gradient"):
+            tensor = self.plan.tensors[name]
+            allowed[tensor.address : tensor.address + tensor.nbytes] = True
+        return allowed
+
+    def assert_confined(self) -> None:
+        """Nothing has changed since the start outside of what a step writes."""
+        wrong = np.flatnonzero((self.sim.model.dram != self.start) & ~self.destinations)
+        assert not len(wrong), f"{len(wrong)} bytes written outside of the step's destinations, at {wrong[0]:#x}"
+
+    def assert_readable(self) -> None:
+        """Every register answers, and the protocol has been kept."""
+        for register in REGISTER_MAP:
+            self.sim.read_register(register.name)
+        assert self.sim.model.protocol_error is None
 
     def differences(self) -> np.ndarray:
         """Byte addresses of the words in which the two memories differ."""

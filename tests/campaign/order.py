@@ -18,6 +18,7 @@ from eftrain_hdl.runtime.emulator import EmulatorDevice
 from eftrain_hdl.runtime.emulator.compute import ComputePlan
 from eftrain_hdl.runtime.emulator.transfer import LoadPlan, Runs
 from eftrain_hdl.runtime.emulator.vector import VectorPlan
+from tests.campaign.harness import beats
 
 __all__ = ["unordered"]
 
@@ -28,19 +29,12 @@ _UNITS = len(Unit)
 _STORES = (Unit.STORE_0, Unit.STORE_1)
 
 
-def _beats(runs: Runs, beat: int) -> Places:
-    starts = np.array([runs.offset], np.int64)
-    for count, stride in zip(runs.shape[:3], runs.strides[:3], strict=True):
-        starts = (starts[:, None] + np.arange(count, dtype=np.int64) * stride).ravel()
-    return (starts[:, None] // beat + np.arange(4 * runs.shape[3] // beat)).ravel()
-
-
 def _accesses(device: EmulatorDevice, instruction: Instruction, plan: object) -> Iterator[Access]:
     config = device.config
     match instruction.opcode:
         case Opcode.LOAD_X | Opcode.LOAD_A:
             load = cast(LoadPlan, plan)
-            yield "dram", _beats(load.runs, config.beat_bytes), False
+            yield "dram", beats(load.runs, config.beat_bytes), False
             places = load.addresses
             if load.planar:
                 places = (places[:, None] + np.arange(config.vector_lanes)).ravel()
@@ -48,7 +42,7 @@ def _accesses(device: EmulatorDevice, instruction: Instruction, plan: object) ->
                 places = (places[:, None] * config.lanes + np.arange(config.lanes)).ravel()
             yield load.target.name, places, True
         case Opcode.STORE_0 | Opcode.STORE_1:
-            yield "dram", _beats(cast(Runs, plan), config.beat_bytes), True
+            yield "dram", beats(cast(Runs, plan), config.beat_bytes), True
         case Opcode.COMPUTE:
             compute = cast(ComputePlan, plan)
             for name, places in (("STREAMING", compute.streams), ("STATIONARY", compute.stationary)):
@@ -162,9 +156,9 @@ def unordered(device: EmulatorDevice, instructions: list[Instruction], program: 
         started = clocks.add(one, queues)
         numbers[unit].append(index)
         if isinstance(plan, VectorPlan):
-            beats = len(plan.index) // plan.window if plan.sent is None else int(plan.sent.sum())
+            sent = len(plan.index) // plan.window if plan.sent is None else int(plan.sent.sum())
             for number, queue in enumerate(queues):
-                queue.send(len(numbers[Unit.VECTOR]) - 1, beats if one[f"emit_{number}"] else 0)
+                queue.send(len(numbers[Unit.VECTOR]) - 1, sent if one[f"emit_{number}"] else 0)
         for space, places, writes in _accesses(device, one, plan):
             if writes and space == "dram" and np.isin(places, fetched).any():
                 return f"#{index} {one.opcode.name} writes the program"

@@ -43,7 +43,7 @@ FUNCTIONS = (
     Function("eft_dram", ctypes.c_void_p, (HANDLE,)),
     Function("eft_reset", None, (HANDLE, ctypes.c_uint32)),
     Function("eft_read32", ctypes.c_int, (HANDLE, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))),
-    Function("eft_write32", ctypes.c_int, (HANDLE, ctypes.c_uint32, ctypes.c_uint32)),
+    Function("eft_write32", ctypes.c_int, (HANDLE, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)),
     Function("eft_run", ctypes.c_int, (HANDLE, ctypes.c_uint64)),
     Function("eft_bench_bare", None, (HANDLE, ctypes.c_uint64)),
     Function("eft_cycles", ctypes.c_uint64, (HANDLE,)),
@@ -51,6 +51,7 @@ FUNCTIONS = (
     Function("eft_protocol_error", ctypes.c_char_p, (HANDLE,)),
     Function("eft_clear_protocol_error", None, (HANDLE,)),
     Function("eft_stall", None, (HANDLE, ctypes.c_int, ctypes.c_int)),
+    Function("eft_gaps", None, (HANDLE, ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint32))),
     Function("eft_fault", None, (HANDLE, ctypes.c_uint64, ctypes.c_int, ctypes.c_uint32)),
     Function("eft_clear_faults", None, (HANDLE,)),
     Function("eft_stats", None, (HANDLE, ctypes.c_uint32, ctypes.POINTER(PortStats))),
@@ -166,9 +167,13 @@ class VerilatedModel:
         self._check(response, f"read of register {address:#x}")
         return value.value
 
-    def write32(self, address: int, value: int) -> None:
-        """Write a register over AXI4-Lite. Takes a few clock cycles. Raises :class:`BusError` on an error response."""
-        self._check(self._library.eft_write32(self._open, address, value), f"write of register {address:#x}")
+    def write32(self, address: int, value: int, strobe: int = 0xF) -> None:
+        """Write the bytes of a register that ``strobe`` names, over AXI4-Lite. Takes a few clock cycles. Raises
+        :class:`BusError` on an error response.
+        """
+        if not 0 <= strobe <= 0xF:
+            raise ValueError(f"strobe must lie between 0 and 15, not {strobe!r}")
+        self._check(self._library.eft_write32(self._open, address, value, strobe), f"write of register {address:#x}")
 
     def run(self, max_cycles: int) -> bool:
         """Clock until the interrupt is high or ``max_cycles`` have passed; return whether it is high.
@@ -187,6 +192,17 @@ class VerilatedModel:
     def stall_memory(self, *, reads: bool = True, writes: bool = True) -> None:
         """Make the DRAM neither accept nor answer until called again with False, or until :meth:`reset`."""
         self._library.eft_stall(self._open, reads, writes)
+
+    def hold_back(self, seed: int, *, ar: float = 0, aw: float = 0, w: float = 0, r: float = 0, b: float = 0) -> None:
+        """Hold each channel of each port back in random cycles: the chance in a cycle that ready (``ar``, ``aw``,
+        ``w``) or a new valid (``r``, ``b``) is withheld. Until called again, or until :meth:`reset`.
+        """
+        chances = {"ar": ar, "aw": aw, "w": w, "r": r, "b": b}
+        for name, chance in chances.items():
+            if not 0 <= chance < 1:
+                raise ValueError(f"{name} must be a chance from 0 to below 1, not {chance!r}")
+        scaled = (ctypes.c_uint32 * len(chances))(*(round(chance * 0x10000) for chance in chances.values()))
+        self._library.eft_gaps(self._open, seed, scaled)
 
     def add_fault(self, address: int, direction: Literal["read", "write"], response: int = 2) -> None:
         """Answer each access to the byte at ``address`` with an error (2 SLVERR, 3 DECERR) until cleared."""

@@ -199,7 +199,7 @@ void Port::finish_writes() {
 
 void Port::step_outputs() {
     const bool no_reads = dram_->stall[kRead], no_writes = dram_->stall[kWrite];
-    if (!r_valid && !read_beats_.empty() && read_beats_.front().due <= dram_->now && !no_reads) {
+    if (!r_valid && !read_beats_.empty() && read_beats_.front().due <= dram_->now && !no_reads && !dram_->gap(kR)) {
         const ReadBeat& beat = read_beats_.front();
         r_valid = true;
         r_data = beat.data;
@@ -207,15 +207,15 @@ void Port::step_outputs() {
         r_id = beat.id;
         r_last = beat.last;
     }
-    if (!b_valid && !answers_.empty() && !no_writes) {
+    if (!b_valid && !answers_.empty() && !no_writes && !dram_->gap(kB)) {
         b_valid = true;
         b_resp = answers_.front().resp;
         b_id = answers_.front().id;
         answers_.pop();
     }
-    ar_ready = !no_reads && side_[kRead].commands.size() < dram_->config.in_flight;
-    aw_ready = !no_writes && side_[kWrite].commands.size() < dram_->config.in_flight;
-    w_ready = !no_writes && write_beats_.size() - claimed_ < dram_->fifo_beats_;
+    ar_ready = !no_reads && side_[kRead].commands.size() < dram_->config.in_flight && !dram_->gap(kAr);
+    aw_ready = !no_writes && side_[kWrite].commands.size() < dram_->config.in_flight && !dram_->gap(kAw);
+    w_ready = !no_writes && write_beats_.size() - claimed_ < dram_->fifo_beats_ && !dram_->gap(kW);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- DRAM
@@ -247,6 +247,13 @@ Dram::~Dram() { munmap(memory, config.dram_bytes); }
 void Dram::clear() {
     for (unsigned i = 0; i < config.ports; i++) port[i].clear();
     stall[kRead] = stall[kWrite] = false;
+    std::fill(std::begin(gaps), std::end(gaps), 0);
+}
+
+bool Dram::gap(Channel channel) {
+    if (gaps[channel] == 0) return false;
+    gap_state = gap_state * 6364136223846793005u + 1442695040888963407u;  // Knuth's MMIX generator
+    return (gap_state >> 48) < gaps[channel];
 }
 
 void Dram::breach(unsigned index, const char* rule, uint64_t addr) {

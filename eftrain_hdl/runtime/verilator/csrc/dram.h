@@ -60,6 +60,9 @@ struct PortStats {
 
 enum class Direction { Read, Write };
 
+// What a channel's handshake may be held back on: ready of the first three, valid of the others.
+enum Channel { kAr, kAw, kW, kR, kB, kChannels };
+
 // A fixed-capacity queue: nothing is allocated while the clock runs.
 template <typename T>
 class Ring {
@@ -167,7 +170,7 @@ public:
     Dram(const Dram&) = delete;
     Dram& operator=(const Dram&) = delete;
 
-    void clear();  // forgets queues and stalls, keeps the memory and the statistics
+    void clear();  // forgets queues, stalls and gaps, keeps the memory and the statistics
     void step();
 
     Port port[kMaxPorts];
@@ -176,6 +179,9 @@ public:
     uint64_t now = 0;
     std::string error;  // first breach of the AXI protocol
     bool stall[2] = {false, false};
+    // Each cycle each channel of each port is held back with this chance, in parts of 2**16; the seed determines when.
+    uint32_t gaps[kChannels] = {};
+    uint64_t gap_state = 0;
     struct Fault { uint64_t addr; Direction direction; uint8_t resp; };
     std::vector<Fault> faults;
 
@@ -189,6 +195,7 @@ private:
     unsigned active_class(bool reads, bool writes) const;
     unsigned size_column(Direction direction) const;
     bool grant(Direction direction, uint32_t bytes);
+    bool gap(Channel channel);
     double row_penalty(Port& port, Direction direction, uint64_t addr);
     uint8_t response(Direction direction, uint64_t addr) const;
     bool is_clean(uint64_t addr, uint32_t bytes) const { return faults.empty() && addr + bytes <= config.dram_bytes; }

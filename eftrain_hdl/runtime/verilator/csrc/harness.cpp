@@ -52,12 +52,12 @@ public:
         for (uint64_t i = 0; i < count; i++) bare_cycle();
     }
 
-    int write32(uint32_t address, uint32_t value) {
+    int write32(uint32_t address, uint32_t value, uint32_t strobe) {
         top->s_axi_ctrl_awaddr = address;
         top->s_axi_ctrl_awprot = 0;
         top->s_axi_ctrl_awvalid = 1;
         top->s_axi_ctrl_wdata = value;
-        top->s_axi_ctrl_wstrb = 0xf;
+        top->s_axi_ctrl_wstrb = strobe;
         top->s_axi_ctrl_wvalid = 1;
         top->s_axi_ctrl_bready = 1;
         int result = kTimeout;
@@ -222,7 +222,9 @@ void eft_destroy(Harness* h) { delete h; }
 uint8_t* eft_dram(Harness* h) { return h->dram.memory; }
 void eft_reset(Harness* h, uint32_t cycles) { h->reset(cycles); }
 int eft_read32(Harness* h, uint32_t address, uint32_t* value) { return h->read32(address, value); }
-int eft_write32(Harness* h, uint32_t address, uint32_t value) { return h->write32(address, value); }
+int eft_write32(Harness* h, uint32_t address, uint32_t value, uint32_t strobe) {
+    return h->write32(address, value, strobe);
+}
 int eft_run(Harness* h, uint64_t max_cycles) { return h->run(max_cycles); }
 void eft_bench_bare(Harness* h, uint64_t cycles) { h->bare(cycles); }
 uint64_t eft_cycles(Harness* h) { return h->cycles; }
@@ -232,6 +234,10 @@ void eft_clear_protocol_error(Harness* h) { h->dram.error.clear(); }
 void eft_stall(Harness* h, int reads, int writes) {
     h->dram.stall[0] = reads;
     h->dram.stall[1] = writes;
+}
+void eft_gaps(Harness* h, uint64_t seed, const uint32_t* chances) {
+    h->dram.gap_state = seed;
+    std::memcpy(h->dram.gaps, chances, sizeof h->dram.gaps);
 }
 void eft_fault(Harness* h, uint64_t address, int write, uint32_t response) {
     h->dram.faults.push_back({address, write ? eft::Direction::Write : eft::Direction::Read, uint8_t(response)});

@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from eftrain_hdl.rtl.compute.mac_row import MacRow
     from eftrain_hdl.rtl.top import generate_rtlil
     from eftrain_hdl.synthesis import FAMILIES, synthesize
+    from eftrain_hdl.synthesis.tools import check_yosys
 
     output = Output(options)
     if options.board is not None:
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     config = adapted_board_config(options)
     board = find_board(options.board) if options.board is not None else None
     family = board.family if board else options.family or _FAMILIES[0]
+    check_yosys()
     output.line(f"{config.rows} x {config.lanes} {config.operand.name} on {FAMILIES[family]}")
     # The accelerator takes Python about as long to elaborate as Yosys takes for a row; a third of that would go into
     # looking for garbage.

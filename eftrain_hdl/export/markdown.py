@@ -57,7 +57,9 @@ def _instructions() -> Iterator[str]:
     yield "## Instructions"
     yield ""
     yield "A program is a sequence of instructions of 32-bit little-endian words, the last of them END. It starts at a"
-    yield f"multiple of {INSTRUCTION_ALIGNMENT} bytes. Each instruction starts with the same header:"
+    yield f"multiple of a beat, from the compiler of {INSTRUCTION_ALIGNMENT} bytes."
+    yield ""
+    yield "Each instruction starts with the same header:"
     yield ""
     header = FORMATS[Opcode.END]
     yield from _fields(header, header.fields)

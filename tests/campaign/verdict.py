@@ -105,9 +105,8 @@ def judge(bench: Bench, mutant: Mutant, rtl: Outcome, emulator: Outcome, address
         return SAME_ERROR
     if emulator.code is ErrorCode.BAD_FIELD and any(text in emulator.detail for text in _REFUSALS):
         return REFUSED
-    if emulator.code is ErrorCode.WATCHDOG and "program order" in emulator.detail:
-        if rtl.finished or _another_first(bench, instructions, rtl, emulator):
-            return PROGRAM_ORDER
-    elif _another_first(bench, instructions, rtl, emulator):
+    if emulator.code is ErrorCode.BAD_FIELD and emulator.detail.startswith("program order"):
+        return PROGRAM_ORDER
+    if _another_first(bench, instructions, rtl, emulator):
         return ANOTHER_FIRST
     return "MISMATCH: another outcome"

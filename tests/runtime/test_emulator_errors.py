@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, Instruction, Opcode, Target, assemble
+from eftrain_hdl.isa import FORMATS, INSTRUCTION_ALIGNMENT, Instruction, Opcode, Target, assemble
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.emulator import EmulatorDevice
-from eftrain_hdl.runtime.errors import DeviceError
+from eftrain_hdl.runtime.errors import DeviceError, DeviceTimeout
 from tests.runtime.programs import compute, end, lane_nest, nest, run, transfer, vector
 
 MEMORY = 1 << 16
@@ -95,10 +95,13 @@ def test_transfers_outside_memory_or_unaligned(device: Device, opcode: Opcode) -
         failing(ErrorCode.UNALIGNED, BASE, f"stride{k} -?0x4", **{f"stride{k}": -4})
     assert failing(ErrorCode.OUT_OF_WINDOW, BASE - BEAT, "2 beats at 0xff8") == BASE - BEAT
     last = end_of_memory - BEAT
-    assert failing(ErrorCode.OUT_OF_WINDOW, last, "2 beats at 0x10ff8 are not between 0x1000 and 0x11000") == last
-    assert failing(ErrorCode.OUT_OF_WINDOW, 1 << 44, "0x100000000000") == 1 << 44
+    # The burst is named, as by the hardware.
+    assert failing(ErrorCode.OUT_OF_WINDOW, last, "2 beats at 0x10ff8 are not between 0x1000 and") == end_of_memory
+    assert failing(ErrorCode.OUT_OF_WINDOW, 1 << 32, "0x100000000 are not") == 1 << 32
+    for beyond in (1 << 40, 1 << 44, (1 << 64) - BEAT):
+        assert failing(ErrorCode.OUT_OF_WINDOW, beyond, f"{beyond:#x} has more than 40 bits") == 0
     # The first run that is outside is named, whichever level takes it there.
-    assert failing(ErrorCode.OUT_OF_WINDOW, last - BEAT, "beats at", count1=2, stride1=BEAT) == last
+    assert failing(ErrorCode.OUT_OF_WINDOW, last - BEAT, "beats at", count1=2, stride1=BEAT) == end_of_memory
     below = {"count1": 2, "count2": 2, "stride1": BEAT, "stride2": -4 * BEAT}
     assert failing(ErrorCode.OUT_OF_WINDOW, BASE, "beats at", **below) == BASE - 4 * BEAT
     assert failing(ErrorCode.OUT_OF_WINDOW, BASE, "beats at", count3=3, stride3=MEMORY // 2) == end_of_memory
@@ -209,21 +212,34 @@ def test_semaphores(device: Device) -> None:
     first = load_x(post=0b1001)
     run(device, [first, load_x(wait=0b1000), compute(wait=0b0001), end()])
     fails(device, ErrorCode.WATCHDOG, Unit.LOAD_X, first, load_x(wait=0b1000), load_x(wait=0b1000),
-          text=r"waits for semaphore 3.*program order")
+          text="waits for semaphore 3, which no instruction posts any more")
     device.reset()
     # What is left of one run is no use to the next.
     run(device, [first, end()])
     fails(device, ErrorCode.WATCHDOG, Unit.COMPUTE, compute(wait=1), text="semaphore 0")
+    device.reset()
+    # Hardware may wait for what comes later, as far as the next BARRIER; the emulator refuses that.
+    fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, compute(wait=1), load_x(post=1), text="program order: ", index=0)
+    device.reset()
+    for between in (compute(post=1), Instruction(Opcode.BARRIER, {})):
+        fails(device, ErrorCode.WATCHDOG, Unit.COMPUTE, compute(wait=1), between, load_x(post=between.opcode != 32),
+              text="no instruction posts any more", index=0)
+        device.reset()
     for field in ("wait", "post"):
         for opcode in (Opcode.BARRIER, Opcode.END):
             device.reset()
-            fails(device, ErrorCode.BAD_FIELD, Unit.COMMAND, Instruction(opcode, {field: 1}), text="has semaphores")
+            wrong = load_x(), Instruction(opcode, {field: 1})
+            error = fails(device, ErrorCode.BAD_FIELD, Unit.COMMAND, *wrong, text="has semaphores")
+            words = FORMATS[Opcode.LOAD_X].words + 2 * FORMATS[Opcode.END].words
+            start = (BASE + MEMORY - 4 * words) // INSTRUCTION_ALIGNMENT * INSTRUCTION_ALIGNMENT
+            assert error.address == start + 4 * FORMATS[Opcode.LOAD_X].words
 
 
 def test_semaphore_overflow(device: Device) -> None:
     post = vector(post=1 << 15)
     run(device, [post] * 255 + [end()])
-    fails(device, ErrorCode.TOKEN_OVERFLOW, Unit.VECTOR, *[post] * 256, text="semaphore 15")
+    error = fails(device, ErrorCode.TOKEN_OVERFLOW, Unit.COMMAND, *[post] * 256, text="semaphore 15")
+    assert error.address == 15
 
 
 def test_store_queues(device: Device) -> None:
@@ -232,6 +248,9 @@ def test_store_queues(device: Device) -> None:
         store = transfer(opcode, BASE, wanted)
         fails(device, ErrorCode.WATCHDOG, unit, two, store, text=f"wants {wanted} beats, of which {sent}")
         device.reset()
+    fails(device, ErrorCode.BAD_FIELD, Unit.STORE_0, two, transfer(Opcode.STORE_0, BASE, 3), two,
+          text="program order: the store wants 3 beats, of which 2", index=1)  # fmt: skip
+    device.reset()
     store = transfer(Opcode.STORE_0, BASE, 1)
     program = [two, store, Instruction(Opcode.BARRIER, {})]
     fails(device, ErrorCode.WATCHDOG, Unit.COMMAND, *program, text="1 beats for STORE_0")
@@ -250,6 +269,11 @@ def fails_raw(device: Device, words: np.ndarray, code: ErrorCode, index: int, of
     device.reset()
 
 
+def _write(device: Device, words: np.ndarray) -> int:
+    device.write(BASE, words)
+    return BASE
+
+
 def test_encodings(device: Device) -> None:
     good = assemble([compute(), end()])
     size = 4 * FORMATS[Opcode.COMPUTE].words
@@ -260,9 +284,14 @@ def test_encodings(device: Device) -> None:
     bad = good.copy()
     bad[0] ^= np.uint32(1 << 8)
     fails_raw(device, bad, ErrorCode.BAD_LENGTH, 0, 0, "COMPUTE has")
-    fails_raw(device, good[:-2], ErrorCode.BAD_LENGTH, 1, size, "no END")
-    fails_raw(device, good[:-3], ErrorCode.BAD_LENGTH, 0, 0, "past the end")
-    fails_raw(device, good[:0], ErrorCode.BAD_LENGTH, 0, 0, "no END")
+    # Programs are fetched in whole beats, here of two words.
+    assert len(good) % 2
+    fails_raw(device, good[:-1], ErrorCode.BAD_LENGTH, 1, size, "past the end")
+    even = assemble([load_x(), end()])
+    fails_raw(device, even[:-2], ErrorCode.BAD_LENGTH, 1, 4 * (len(even) - 2), "no END")
+    fails_raw(device, good[:-4], ErrorCode.BAD_LENGTH, 0, 0, "past the end")
+    fails_raw(device, good[:0], ErrorCode.BAD_LENGTH, 0, 0, "0 beats")
+    device.run(_write(device, good), 4 * len(good) - 3)
 
 
 def test_instructions_before_a_bad_one_take_effect(device: Device) -> None:
@@ -275,16 +304,55 @@ def test_instructions_before_a_bad_one_take_effect(device: Device) -> None:
 
 def test_where_programs_may_be(device: Device) -> None:
     words = assemble([end()])
-    device.write(BASE + 32, words)
-    for address, nbytes, code in (
-        (BASE + 32, 8, ErrorCode.UNALIGNED), (BASE - 64, 72, ErrorCode.OUT_OF_WINDOW),
-        (BASE + MEMORY, 8, ErrorCode.OUT_OF_WINDOW), (BASE, MEMORY + 4, ErrorCode.OUT_OF_WINDOW),
-    ):
+    device.write(BASE + BEAT, words)
+    device.run(BASE + BEAT, 8)
+    for address, nbytes, code, reported in (
+        (BASE + 4, 8, ErrorCode.UNALIGNED, BASE + 4), (BASE - 64, 72, ErrorCode.OUT_OF_WINDOW, BASE - 64),
+        (BASE + MEMORY, 8, ErrorCode.OUT_OF_WINDOW, BASE + MEMORY), (BASE, 0, ErrorCode.BAD_LENGTH, BASE),
+        (BASE, MEMORY + 4, ErrorCode.OUT_OF_WINDOW, BASE + MEMORY), (BASE, BEAT << 24, ErrorCode.BAD_LENGTH, BASE),
+        (1 << 40, 8, ErrorCode.OUT_OF_WINDOW, 1 << 40),
+    ):  # fmt: skip
         with pytest.raises(DeviceError) as caught:
             device.run(address, nbytes)
         assert (caught.value.code, caught.value.unit, caught.value.instruction) == (code, Unit.COMMAND, 0)
-        assert caught.value.address == address
+        assert caught.value.address == reported
         device.reset()
+
+
+MOST = 0xFFFF
+HUGE = {
+    "load": load_x(run=2, count1=MOST, count2=MOST, count3=MOST, x_count=1),
+    "compute, blocks": compute(**{f"b{k}_count": MOST for k in range(4)}),
+    "compute, both": compute(**nest("b", 4, [MOST]) | nest("s", 4, [16, 2], acc=[1, 16]) | {"b1_count": MOST}),
+    "vector": vector(**{f"n{k}_count": MOST for k in range(6)}),
+}
+"""More than anyone would wait for, and nothing wrong."""
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_endless_work_is_given_up_at_once(device: Device, name: str) -> None:
+    with pytest.raises(DeviceTimeout, match="instruction 0: an instruction of [0-9]+ .* than the|hardly"):
+        run(device, [HUGE[name], end()])
+    device.reset()
+
+
+@pytest.mark.parametrize(
+    "instruction, code, address",
+    [
+        (load_x(run=2, count1=MOST, count2=MOST, count3=MOST, stride3=4096), ErrorCode.OUT_OF_WINDOW, BASE + MEMORY),
+        (load_x(run=2, count1=MOST, count2=MOST, count3=2, stride3=-4096), ErrorCode.OUT_OF_WINDOW, BASE - 4096),
+        (load_x(run=2, count1=MOST, count2=MOST, count3=MOST), ErrorCode.CHIP_ADDRESS, 64),
+        (transfer(Opcode.STORE_0, BASE, 2, count1=MOST, count2=MOST, count3=MOST), ErrorCode.WATCHDOG, 0),
+        (compute(**{f"s{k}_count": MOST for k in range(4)}, s0_acc=1), ErrorCode.CHIP_ADDRESS, 32),
+        (compute(**{f"b{k}_count": MOST for k in range(4)}, b0_acc=1), ErrorCode.CHIP_ADDRESS, 32),
+        (vector(**{f"n{k}_count": MOST for k in range(6)}, n0_acc=1), ErrorCode.CHIP_ADDRESS, 32),
+    ],
+)
+def test_huge_counts_stop_at_the_first_error(
+    device: Device, instruction: Instruction, code: ErrorCode, address: int
+) -> None:
+    error = fails(device, code, instruction.format.unit, instruction, text=code.name)
+    assert error.address == address
 
 
 def test_no_run_without_reset(device: Device) -> None:

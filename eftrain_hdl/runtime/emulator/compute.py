@@ -7,6 +7,7 @@ the flat memories of :class:`~.state.State`; a lane that does not count points a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,14 @@ from eftrain_hdl.registers import ErrorCode
 
 from .dots import block_dots
 from .nests import at_least_one, nest_counts, nest_values
-from .state import Fault, State, check_bank, wrap
+from .state import MOST_WORK, Endless, Fault, State, check_bank, wrap
 
 __all__ = ["ComputePlan", "compute", "plan_compute"]
 
 _CHUNK = 1 << 17
 """Dot products of one call, so that intermediate arrays stay small."""
+_MOST_VECTORS, _MOST_PLACES = 1 << 28, 1 << 28
+"""Vectors that are streamed, and places of a plan, of one instruction that the emulator executes."""
 _MIN_NORMAL = np.float32(2.0**-126)
 
 Places = NDArray[np.int32]
@@ -102,7 +105,9 @@ def _check_banks(config: Config, planar: bool, table: _Lanes, lane: NDArray[np.i
 def _check_words(config: Config, bases: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
     """Refuse words outside the bank, twice in a block, or earlier than in the block before."""
     _, first = np.unique(bases, return_index=True)
-    for base in bases[np.sort(first)]:
+    candidates = bases[np.sort(first)]
+    low, high = int(offsets.min()), int(offsets.max())
+    for base in candidates[(candidates + low < 0) | (candidates + high >= config.accumulator_depth)]:
         words = wrap(base + offsets, 16)
         outside = np.flatnonzero((words < 0) | (words >= config.accumulator_depth))
         if outside.size:
@@ -220,10 +225,15 @@ def plan_compute(state: State, instruction: Instruction) -> ComputePlan:
     if instruction["ones"]:
         offsets = np.append(offsets, instruction["ones_acc"])
     _check_words(config, acc, offsets)
+    work = prod(counts)
+    if work > MOST_WORK or work * len(offsets) > _MOST_VECTORS:
+        raise Endless(work * len(offsets), "vectors")
 
     blocks, stationary_of = _distinct(a, n)
-    stationary = _stationary_places(config, instruction, blocks[:, 0], table.valid[blocks[:, 1]] if by_block else None)
     sets, stream_of = _distinct(v, row, col, n)
+    if max(len(blocks) * config.rows, len(sets) * len(offsets)) * config.lanes > _MOST_PLACES:
+        raise Endless(work * len(offsets), "vectors, hardly two of them alike")
+    stationary = _stationary_places(config, instruction, blocks[:, 0], table.valid[blocks[:, 1]] if by_block else None)
     streams = _stream_places(config, instruction, table, sets, stream)
 
     overwrites = (np.arange(len(a)) % (counts[0] * counts[1] * counts[2]) == 0) & bool(instruction["init"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import INSTRUCTION_ALIGNMENT, SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode
+from eftrain_hdl.isa import SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode
 from eftrain_hdl.numerics import Flags
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device, RunResult
@@ -19,12 +19,15 @@ from eftrain_hdl.runtime.errors import DeviceError, DeviceTimeout
 
 from .compute import ComputePlan, compute, plan_compute
 from .program import Plan, Program
-from .state import Fault, State
+from .state import Endless, Fault, State
 from .transfer import LoadPlan, Runs, load, plan_load, plan_store, store
 from .vector import VectorPlan, plan_vector, vector
+from .window import burst_outside
 
 __all__ = ["EmulatorDevice"]
 
+_PROGRAM_BURST = 16
+"""Beats of the bursts that fetch a program."""
 _PROGRAMS = 8
 """Decoded programs that are kept."""
 
@@ -104,10 +107,12 @@ class EmulatorDevice(Device):
             for instruction, key in zip(program.instructions, program.keys, strict=True):
                 unit = Unit(instruction.format.unit)
                 if unit is not Unit.COMMAND:
-                    self._take(instruction)
+                    self._take(program, index)
                 with np.errstate(all="ignore"):  # the arithmetic reports through its own flags
-                    self._execute(program, instruction, key)
-                self._give(instruction)
+                    self._execute(program, index, key)
+                if (given := self._give(instruction)) is not None:
+                    unit = Unit.COMMAND
+                    raise given
                 index += 1
                 if time.monotonic() > deadline:
                     detail = f"{instruction.opcode.name} was instruction {index - 1}"
@@ -115,16 +120,26 @@ class EmulatorDevice(Device):
             if program.fault is not None:
                 unit = Unit.COMMAND
                 raise program.fault
+        except Endless as endless:
+            detail = f"instruction {index}: {endless}"
+            raise DeviceTimeout(self.timeout, program_address, detail, self.state.counters) from None
         except Fault as fault:
             raise DeviceError(fault.code, unit, fault.address, index, fault.detail) from None
         return RunResult(None, dict(self.state.counters))
 
     def _fetch(self, address: int, nbytes: int) -> Program:
-        if address % INSTRUCTION_ALIGNMENT:
-            raise Fault(ErrorCode.UNALIGNED, f"the program is not at a multiple of {INSTRUCTION_ALIGNMENT}", address)
-        if address < self.window_base or address + nbytes > self.window_limit:
-            raise Fault(ErrorCode.OUT_OF_WINDOW, f"the program of {nbytes} bytes is not in memory", address)
-        data = self.state.dram[address - self.window_base:][:nbytes // 4 * 4]
+        beat, width = self.config.beat_bytes, self.config.address_width
+        beats = -(-nbytes // beat)
+        if not 0 < beats < 1 << 24:
+            raise Fault(ErrorCode.BAD_LENGTH, f"a program of {beats} beats, not 1 to 2**24 - 1", address)
+        if address >> width:
+            raise Fault(ErrorCode.OUT_OF_WINDOW, f"the program's address has more than {width} bits", address)
+        if address % beat:
+            raise Fault(ErrorCode.UNALIGNED, f"the program is not at a multiple of {beat} bytes", address)
+        if address < self.window_base or address + beats * beat > self.window_limit:
+            outside = burst_outside(address, self.window_base, self.window_limit, _PROGRAM_BURST * beat)
+            raise Fault(ErrorCode.OUT_OF_WINDOW, f"the program of {nbytes} bytes is not in memory", outside)
+        data = self.state.dram[address - self.window_base:][:beats * beat]
         key = address, data.tobytes()
         program = self._programs.pop(key, None) or Program(data.view(np.uint32), address)
         self._programs[key] = program
@@ -132,30 +147,34 @@ class EmulatorDevice(Device):
             self._programs.popitem(last=False)
         return program
 
-    def _take(self, instruction: Instruction) -> None:
+    def _take(self, program: Program, index: int) -> None:
+        instruction = program.instructions[index]
         mask = instruction["wait"]
         for k in range(mask.bit_length()):
             if mask >> k & 1:
                 if self._semaphores[k] == 0:
-                    raise Fault(
-                        ErrorCode.WATCHDOG,
-                        f"{instruction.opcode.name} waits for semaphore {k}, which no earlier instruction has posted "
-                        "(program order)",
-                    )
+                    what = f"{instruction.opcode.name} waits for semaphore {k}, which"
+                    if any(one["post"] >> k & 1 for one in program.beside(index)):
+                        raise Fault(ErrorCode.BAD_FIELD, f"program order: {what} only a later instruction posts")
+                    raise Fault(ErrorCode.WATCHDOG, f"{what} no instruction posts any more")
                 self._semaphores[k] -= 1
 
-    def _give(self, instruction: Instruction) -> None:
+    def _give(self, instruction: Instruction) -> Fault | None:
+        """Post; what is wrong is the command processor's error, not the unit's."""
         mask = instruction["post"]
         for k in range(mask.bit_length()):
             if mask >> k & 1:
                 if self._semaphores[k] == SEMAPHORE_MAX:
-                    raise Fault(ErrorCode.TOKEN_OVERFLOW, f"semaphore {k} would exceed {SEMAPHORE_MAX}")
+                    return Fault(ErrorCode.TOKEN_OVERFLOW, f"semaphore {k} would exceed {SEMAPHORE_MAX}", k)
                 self._semaphores[k] += 1
+        return None
 
-    def _execute(self, program: Program, instruction: Instruction, key: bytes) -> None:
+    def _execute(self, program: Program, index: int, key: bytes) -> None:
+        instruction = program.instructions[index]
         if instruction.opcode in (Opcode.BARRIER, Opcode.END):
             if instruction["wait"] or instruction["post"]:
-                raise Fault(ErrorCode.BAD_FIELD, f"{instruction.opcode.name} has semaphores")
+                text = f"{instruction.opcode.name} has semaphores"
+                raise Fault(ErrorCode.BAD_FIELD, text, program.addresses[index])
             for number, queue in enumerate(self.state.queues):
                 if queue:
                     left = sum(len(beats) for beats in queue)
@@ -174,12 +193,24 @@ class EmulatorDevice(Device):
                 self.state.count(f"{instruction.opcode.name}_BEATS", load_plan.runs.words // lanes)
             case Opcode.STORE_0 | Opcode.STORE_1:
                 runs = cast(Runs, plan)
+                self._check_beats(program, index, runs.words // lanes)
                 store(self.state, runs, instruction.opcode - Opcode.STORE_0)
                 self.state.count(f"{instruction.opcode.name}_BEATS", runs.words // lanes)
             case Opcode.COMPUTE:
                 compute(self.state, cast(ComputePlan, plan))
             case Opcode.VECTOR:
                 vector(self.state, cast(VectorPlan, plan))
+
+    def _check_beats(self, program: Program, index: int, wanted: int) -> None:
+        """``Fault`` unless the beats that a store takes have been sent: the hardware would wait for more."""
+        opcode = program.instructions[index].opcode
+        number = opcode - Opcode.STORE_0
+        have = sum(len(part) for part in self.state.queues[number])
+        if have < wanted:
+            what = f"the store wants {wanted} beats, of which {have} were sent"
+            if any(one.opcode is Opcode.VECTOR and one[f"emit_{number}"] for one in program.beside(index)):
+                raise Fault(ErrorCode.BAD_FIELD, f"program order: {what} by earlier instructions")
+            raise Fault(ErrorCode.WATCHDOG, what)
 
     def _plan(self, instruction: Instruction) -> Plan:
         match instruction.opcode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +39,7 @@ class Program:
 
     def __init__(self, words: NDArray[np.uint32], address: int):
         self.instructions: list[Instruction] = []
+        self.addresses: list[int] = []
         self.keys: list[bytes] = []
         self.fault: Fault | None = None
         self._plans: dict[bytes, Plan] = {}
@@ -50,10 +52,20 @@ class Program:
                 instruction = _decode(words[at:], address + 4 * at)
                 body = words[at + _HEADER_WORDS:at + instruction.format.words]
                 self.instructions.append(instruction)
+                self.addresses.append(address + 4 * at)
                 self.keys.append(bytes([instruction.opcode]) + body.tobytes())
                 at += instruction.format.words
         except Fault as fault:
             self.fault = fault
+
+    def beside(self, index: int) -> Iterator[Instruction]:
+        """Later instructions of other units that may start while that of ``index`` waits: none behind a BARRIER."""
+        unit = self.instructions[index].format.unit
+        for one in self.instructions[index + 1:]:
+            if one.opcode in (Opcode.BARRIER, Opcode.END):
+                return
+            if one.format.unit is not unit:
+                yield one
 
     def plan(self, key: bytes) -> Plan | None:
         """The plan kept for an instruction, if there is one."""

@@ -9,7 +9,10 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import Flags
 from eftrain_hdl.registers import ErrorCode
 
-__all__ = ["Fault", "State", "check_bank", "wrap"]
+__all__ = ["MOST_WORK", "Endless", "Fault", "State", "check_bank", "wrap"]
+
+MOST_WORK = 1 << 23
+"""Items, blocks or elements of one instruction that the emulator executes."""
 
 
 class Fault(Exception):
@@ -20,6 +23,13 @@ class Fault(Exception):
         self.detail = detail
         self.address = address
         super().__init__(detail)
+
+
+class Endless(Exception):
+    """An instruction with more work than anyone would wait for, and nothing wrong in the first part of it."""
+
+    def __init__(self, work: int, what: str):
+        super().__init__(f"an instruction of {work} {what}, more than the {MOST_WORK} that the emulator executes")
 
 
 def wrap(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -13,29 +14,29 @@ from eftrain_hdl.numerics import round_to_format
 from eftrain_hdl.registers import ErrorCode
 
 from .nests import at_least_one
-from .state import Fault, State, wrap
+from .state import MOST_WORK, Endless, Fault, State, wrap
+from .window import burst_outside, first_outside
 
 __all__ = ["LoadPlan", "Runs", "load", "plan_load", "plan_store", "store"]
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The DRAM side of a transfer: a strided view of words; ``starts`` (byte offsets) only of stores that overlap."""
+    """The DRAM side of a transfer: a strided view of words."""
 
     offset: int
     shape: tuple[int, int, int, int]
     strides: tuple[int, int, int, int]
-    starts: NDArray[np.int64] | None = None
 
     @property
     def words(self) -> int:
         """Words transferred."""
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         """Bytes that keeping the plan costs."""
-        return 0 if self.starts is None else self.starts.nbytes
+        return 100
 
     def view(self, dram: NDArray[np.uint8]) -> NDArray[np.uint32]:
         """The words in the order of the transfer."""
@@ -43,31 +44,28 @@ class Runs:
 
 
 def _plan_runs(state: State, instruction: Instruction) -> Runs:
-    beat = state.config.beat_bytes
+    config, beat = state.config, state.config.beat_bytes
     run, *counts = at_least_one(instruction, ["run", "count1", "count2", "count3"])
     if run >= 1 << 24:
         raise Fault(ErrorCode.BAD_FIELD, f"run is {run}, more than 2**24 - 1 beats")
     if instruction["reserved"]:
         raise Fault(ErrorCode.BAD_FIELD, f"reserved is {instruction['reserved']}, not zero")
-    stride = [instruction[f"stride{k}"] for k in (1, 2, 3)]
+    strides = [instruction[f"stride{k}"] for k in (1, 2, 3)]
     address = instruction.address
-    for name, value in (("address", address), *zip(("stride1", "stride2", "stride3"), stride, strict=True)):
+    if address >> config.address_width:
+        raise Fault(ErrorCode.OUT_OF_WINDOW, f"address {address:#x} has more than {config.address_width} bits")
+    for name, value in (("address", address), *zip(("stride1", "stride2", "stride3"), strides, strict=True)):
         if value % beat:
             raise Fault(ErrorCode.UNALIGNED, f"{name} {value:#x} is no multiple of {beat} bytes", address)
-    corners = [(count - 1) * step for count, step in zip(counts, stride, strict=True)]
-    low = address + sum(min(0, corner) for corner in corners) - state.window_base
-    high = address + sum(max(0, corner) for corner in corners) - state.window_base + run * beat
-    sizes, steps = (counts[2], counts[1], counts[0]), (stride[2], stride[1], stride[0])
-    if low < 0 or high > len(state.dram):
-        offsets = _starts(address - state.window_base, sizes, steps)
-        first = int(offsets[(offsets < 0) | (offsets + run * beat > len(state.dram))][0]) + state.window_base
-        limit = state.window_base + len(state.dram)
+    base, limit = state.window_base, state.window_base + len(state.dram)
+    first = first_outside(address, counts, strides, base, limit - run * beat)
+    if first is not None:
         raise Fault(
-            ErrorCode.OUT_OF_WINDOW,
-            f"{run} beats at {first:#x} are not between {state.window_base:#x} and {limit:#x}",
-            first % (1 << 64),
-        )
-    return Runs(address - state.window_base, (*sizes, run * state.config.vector_lanes), (*steps, 4))
+            ErrorCode.OUT_OF_WINDOW, f"{run} beats at {first:#x} are not between {base:#x} and {limit:#x}",
+            burst_outside(first, base, limit) % (1 << config.address_width),
+        )  # fmt: skip
+    sizes, steps = (counts[2], counts[1], counts[0]), (strides[2], strides[1], strides[0])
+    return Runs(address - base, (*sizes, run * config.vector_lanes), (*steps, 4))
 
 
 def _starts(address: int, sizes: tuple[int, int, int], steps: tuple[int, int, int]) -> NDArray[np.int64]:
@@ -113,7 +111,8 @@ def plan_load(state: State, instruction: Instruction) -> LoadPlan:
     runs = _plan_runs(state, instruction)
     vectors = target in (Target.STREAMING, Target.STATIONARY) and not planar
     item = config.lanes if vectors else config.vector_lanes
-    k = np.arange(-(-runs.words // item), dtype=np.int64)
+    items = -(-runs.words // item)
+    k = np.arange(min(items, MOST_WORK), dtype=np.int64)
     x = instruction["x_phase"] + k % x_count
     y = instruction["y_phase"] + k // x_count % y_count
     z = k // (x_count * y_count) % z_count
@@ -135,6 +134,8 @@ def plan_load(state: State, instruction: Instruction) -> LoadPlan:
         raise Fault(
             ErrorCode.CHIP_ADDRESS, f"item {outside[0]} goes to {address}, outside {target.name}", address % (1 << 24)
         )
+    if items > MOST_WORK:
+        raise Endless(items, "items")
     if runs.words % item:
         raise Fault(ErrorCode.BAD_FIELD, f"{runs.words} words do not make whole vectors of {item}", int(addresses[-1]))
     return LoadPlan(runs, target, planar, addresses.astype(np.int32))
@@ -158,24 +159,32 @@ def load(state: State, plan: LoadPlan) -> None:
 
 def plan_store(state: State, instruction: Instruction) -> Runs:
     """Check a store. ``Fault`` as the hardware would stop."""
-    runs = _plan_runs(state, instruction)
-    starts = _starts(runs.offset, runs.shape[:3], runs.strides[:3])
-    overlap = len(starts) > 1 and int(np.diff(np.sort(starts)).min()) < 4 * runs.shape[3]
-    return replace(runs, starts=starts) if overlap else runs
+    return _plan_runs(state, instruction)
+
+
+def _overlapping(runs: Runs) -> NDArray[np.int64] | None:
+    """Starts of all runs of a store (byte offsets) if some of them overlap."""
+    both = zip(runs.shape[:3], runs.strides[:3], strict=True)
+    levels = sorted((abs(stride), size) for size, stride in both if size > 1)
+    span = 4 * runs.shape[3]
+    for stride, size in levels:
+        if stride < span:
+            starts = _starts(runs.offset, runs.shape[:3], runs.strides[:3])
+            return starts if int(np.diff(np.sort(starts)).min()) < 4 * runs.shape[3] else None
+        span += stride * (size - 1)
+    return None
 
 
 def store(state: State, runs: Runs, queue: int) -> None:
-    """Take beats from a queue and write them. ``Fault`` if the queue runs dry: the hardware would wait for ever."""
+    """Take beats from a queue, which has as many, and write them."""
     lanes = state.config.vector_lanes
     wanted, waiting = runs.words // lanes, state.queues[queue]
-    have = sum(len(part) for part in waiting)
-    if have < wanted:
-        raise Fault(ErrorCode.WATCHDOG, f"the store wants {wanted} beats, of which {have} were sent (program order)")
     beats = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-    waiting[:] = [beats[wanted:]] if have > wanted else []
+    waiting[:] = [beats[wanted:]] if len(beats) > wanted else []
     words = beats[:wanted].reshape(-1, runs.shape[3])
-    if runs.starts is None:
+    starts = _overlapping(runs)
+    if starts is None:
         runs.view(state.dram)[...] = words.reshape(runs.shape)
         return
-    for start, run in zip(runs.starts.tolist(), words, strict=True):
+    for start, run in zip(starts.tolist(), words, strict=True):
         state.dram[start:start + 4 * len(run)] = run.view(np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from eftrain_hdl.numerics import Flags, float_add, float_mul, greater
 from eftrain_hdl.registers import ErrorCode
 
 from .nests import nest_counts, nest_values
-from .state import Fault, State, check_bank
+from .state import MOST_WORK, Endless, Fault, State, check_bank
 
 __all__ = ["VectorPlan", "plan_vector", "vector"]
 
@@ -62,13 +63,14 @@ class _Places:
 
     def add(self, values: NDArray[np.int64], used: NDArray[np.bool_], size: int, what: str, bits: int = 16) -> Places:
         """``values``, with 0 for those that do not exist."""
-        bad = (values < 0) | (values >= size)
+        values = values & ((1 << bits) - 1)
+        bad = values >= size
         if not bad.any():
             return values.astype(np.int32)
         wrong = np.flatnonzero(bad & used)
         if wrong.size:
             value = int(values[wrong[0]])
-            self._wrong.append((int(wrong[0]), len(self._wrong), f"{what} {value}", value % (1 << bits)))
+            self._wrong.append((int(wrong[0]), len(self._wrong), f"{what} {value}", value))
         return np.where(bad, 0, values).astype(np.int32)
 
     def check(self) -> None:
@@ -107,6 +109,8 @@ def plan_vector(state: State, instruction: Instruction) -> VectorPlan:
     if instruction["add_b"]:
         b = places.add(value["b"], active, config.operand_depth, "operand B beat")
     places.check()
+    if (work := prod(counts)) > MOST_WORK:
+        raise Endless(work, "elements")
     window = counts[0] * counts[1] if reduce else 1
     sent = emitted[window - 1::window]
     return VectorPlan(

@@ -103,6 +103,10 @@ def test_registers_and_bus_errors(model):
     assert model.read32(REGISTERS["identity"]) == IDENTITY
     model.write32(REGISTERS["source"], 0xDEADBEEF)
     assert model.read32(REGISTERS["source"]) == 0xDEADBEEF
+    model.write32(REGISTERS["source"], 0x11223344, strobe=0b0110)
+    assert model.read32(REGISTERS["source"]) == 0xDE2233EF
+    with pytest.raises(ValueError, match="strobe must lie between 0 and 15, not 16"):
+        model.write32(REGISTERS["source"], 0, strobe=16)
     with pytest.raises(BusError, match="read of register 0x800: SLVERR"):
         model.read32(0x800)
     with pytest.raises(BusError, match="write of register 0x804: SLVERR"):
@@ -157,6 +161,25 @@ def test_a_stalled_memory_stands_still(model):
     model.stall_memory(reads=False, writes=False)
     assert model.run(100_000)
     assert_copied(model, 100 * 128)
+
+
+def test_channels_held_back_at_random(library):
+    def cycles(seed, **chances):
+        with make(library) as model:
+            fill(model)
+            start(model)
+            model.hold_back(seed, **chances)
+            assert model.run(500_000)
+            assert_copied(model, 100 * 128)
+            return model.cycles
+
+    plain = cycles(0)
+    for channel in ("ar", "aw", "w", "r", "b"):
+        assert cycles(1, **{channel: 0.95}) > plain
+    some = {"ar": 0.5, "w": 0.5, "r": 0.5, "b": 0.5}
+    assert cycles(2, **some) == cycles(2, **some) != cycles(3, **some)
+    with make(library) as model, pytest.raises(ValueError, match="w must be a chance from 0 to below 1, not 1"):
+        model.hold_back(0, w=1)
 
 
 def test_reset_in_the_middle_of_bursts(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ class BoundedSim(SimDevice):
     def wait(self) -> None:
         end = self.model.cycles + CYCLES
         for cycles, action in self.script:
+            due = self.model.cycles + cycles
             if self.model.run(cycles):
+                self.script = itertools.chain([(due - self.model.cycles, action)], self.script)
                 return
             action()
         if not self.model.run(max(0, end - self.model.cycles)):
@@ -143,6 +146,7 @@ class Bench:
         network = NETWORKS[name]
         self.name, self.config = name, config
         self.sim, self.emulator = bounded_sim(config), EmulatorDevice(config, MEMORY_BYTES)
+        self.sim.reset()  # another network's run may have stopped it
         self.pair = Pair.on(self.sim, self.emulator, network.model, network.batch)
         self.plan = self.pair.rtl.plan
         assert self.plan.memory_bytes <= SPARE
@@ -251,6 +255,10 @@ class Bench:
         for register in REGISTER_MAP:
             self.sim.read_register(register.name)
         assert self.sim.model.protocol_error is None
+
+    def differ(self) -> bool:
+        """Whether memories or flags of the two machines differ."""
+        return len(self.differences()) > 0 or self.sim.flags() != self.emulator.flags()
 
     def differences(self) -> np.ndarray:
         """Byte addresses of the words in which the two memories differ."""

@@ -31,7 +31,7 @@ def attempt(seed: int, networks: tuple[str, ...]) -> tuple[str, str, str]:
         for device in (one.sim, one.emulator):
             device.write(TRIED_PROGRAM, mutant.words)
         rtl, emulator = (Outcome.of(device, address, mutant.nbytes) for device in (one.sim, one.emulator))
-        if not (rtl.finished and emulator.finished and len(one.differences())):
+        if not (rtl.finished and emulator.finished and one.differ()):
             break
     verdict = judge(one, mutant, rtl, emulator, address)
     report = f"seed {seed}: {one.name}.{name}, {mutant.kind} {mutant.text}: {verdict}; RTL {rtl}; emulator {emulator}"
@@ -55,7 +55,7 @@ def campaign(seeds: range, networks: tuple[str, ...]) -> None:
 
 
 def test_mutated_programs() -> None:
-    campaign(range(80, 110), NETWORKS[:1])
+    campaign(range(30), NETWORKS[:1])
 
 
 @pytest.mark.full

@@ -17,6 +17,8 @@ NETWORK = "relu_and_pool_first"
 STEP_CYCLES = 6_000
 """About what a step of the network takes with a quick memory."""
 KINDS = ("gaps", "pauses", "for ever")
+_ANSWERS = 300
+"""Cycles in which the memory surely answers something."""
 _ENDS_WITHIN = 200
 """Cycles that the machine may need beyond the watchdog's."""
 
@@ -29,12 +31,16 @@ def gaps(one: Bench, choice: random.Random) -> Iterator[tuple[int, Callable[[], 
 
 
 def pauses(one: Bench, choice: random.Random) -> Iterator[tuple[int, Callable[[], None]]]:
-    """Reads, writes or both stand still now and then, some for nearly as long as the watchdog allows."""
-    model = one.sim.model
+    """Reads, writes or both stand still: often and shortly, or for a quarter of what the watchdog allows.
+
+    It does not count what store DMAs still hold when a unit has delivered all, so a few pauses in a row have to fit.
+    """
+    model, long = one.sim.model, choice.random() < 0.5
     for _ in range(choice.randint(1, 40)):
         reads, writes = choice.choice(((True, False), (False, True), (True, True)))
-        yield choice.randrange(1, 400), lambda r=reads, w=writes: model.stall_memory(reads=r, writes=w)
-        longest = choice.choice((8, 100, WATCHDOG - 400))
+        answers = choice.randrange(_ANSWERS, 2 * _ANSWERS) if long else choice.randrange(1, 400)
+        yield answers, lambda r=reads, w=writes: model.stall_memory(reads=r, writes=w)
+        longest = WATCHDOG // 4 if long else choice.choice((8, 60))
         yield choice.randrange(1, longest), lambda: model.stall_memory(reads=False, writes=False)
 
 

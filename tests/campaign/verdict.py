@@ -16,10 +16,11 @@ __all__ = ["ALLOWED", "judge"]
 SAME_MEMORY, SAME_ERROR = "same memory", "same error"
 ANOTHER_FIRST = "errors of two units, each first on one machine"
 REFUSED = "refused by the emulator alone, as documented"
-PROGRAM_ORDER = "waits for a later instruction: refused by the emulator, as documented"
+PROGRAM_ORDER = "refused by the emulator for its order alone, as documented"
+STARVED = "store that leaves the window behind beats that never come, as documented"
 UNORDERED = "result depends on which unit is quicker"
 LONG = "longer than the budget of cycles"
-ALLOWED = (SAME_MEMORY, SAME_ERROR, ANOTHER_FIRST, REFUSED, PROGRAM_ORDER, UNORDERED, LONG)
+ALLOWED = (SAME_MEMORY, SAME_ERROR, ANOTHER_FIRST, REFUSED, PROGRAM_ORDER, STARVED, UNORDERED, LONG)
 """Verdicts that are no mismatch."""
 
 _REFUSALS = ("bank conflict", "accumulator word occurs twice", "earlier than", "lanes_total")
@@ -84,6 +85,13 @@ def _another_first(bench: Bench, instructions: list[Instruction], rtl: Outcome, 
     )
 
 
+def _starved(rtl: Outcome, emulator: Outcome) -> bool:
+    """The store that leaves the window is one of those that the RTL's watchdog has found waiting."""
+    stores = (Unit.STORE_0, Unit.STORE_1)
+    leaves = emulator.code is ErrorCode.OUT_OF_WINDOW and emulator.unit in stores
+    return leaves and rtl.code is ErrorCode.WATCHDOG and bool(rtl.address >> int(emulator.unit or 0) & 1)
+
+
 def judge(bench: Bench, mutant: Mutant, rtl: Outcome, emulator: Outcome, address: int) -> str:
     """One of ALLOWED, or what is wrong."""
     instructions = _instructions(mutant)
@@ -96,17 +104,20 @@ def judge(bench: Bench, mutant: Mutant, rtl: Outcome, emulator: Outcome, address
         same_flags = bench.sim.flags() == bench.emulator.flags()
         if not len(places) and same_flags:
             return SAME_MEMORY
-        if race := unordered(bench.emulator, instructions, range(address, address + mutant.nbytes)):
+        if unordered(bench.emulator, instructions, range(address, address + mutant.nbytes)):
             return UNORDERED
         if not len(places):
-            return f"MISMATCH: flags {bench.sim.flags()} on RTL, {bench.emulator.flags()} on the emulator {race}"
+            return f"MISMATCH: flags {bench.sim.flags()} on RTL, {bench.emulator.flags()} on the emulator"
         return f"MISMATCH: {len(places)} words, the first at {places[0]:#x}"
     if rtl.code is emulator.code and _same_place(bench, instructions, rtl, emulator):
         return SAME_ERROR
     if emulator.code is ErrorCode.BAD_FIELD and any(text in emulator.detail for text in _REFUSALS):
         return REFUSED
     if emulator.code is ErrorCode.BAD_FIELD and emulator.detail.startswith("program order"):
-        return PROGRAM_ORDER
+        if rtl.finished or rtl.code is ErrorCode.WATCHDOG or _another_first(bench, instructions, rtl, emulator):
+            return PROGRAM_ORDER
+    if _starved(rtl, emulator):
+        return STARVED
     if _another_first(bench, instructions, rtl, emulator):
         return ANOTHER_FIRST
     return "MISMATCH: another outcome"

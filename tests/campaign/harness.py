@@ -204,6 +204,11 @@ class Bench:
         self.sim.run(FILL_PROGRAM, self._fill_bytes)
         self.sim.clear_flags()
 
+    def begin(self) -> None:
+        """The simulated machine usable, its memory as before a step."""
+        self.sim.reset()
+        self.sim.model.dram[:] = self.start
+
     def step(self) -> None:
         """A step of the RTL's trainer from its initial state."""
         self.pair.rtl.restore()

@@ -32,7 +32,7 @@ def beyond_end(one: Bench) -> set[int]:
 def inject(one: Bench, address: int, direction: str, response: int) -> str:
     """A step during which one beat is answered with an error, and the recovery. Returns what the machine said."""
     users = {unit for (unit, way), beats in one.traffic.items() if way == direction and address in beats}
-    one.sim.model.dram[:] = one.start
+    one.begin()
     one.sim.model.add_fault(address, direction, response)  # type: ignore[arg-type]
     error = None
     try:

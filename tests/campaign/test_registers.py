@@ -89,6 +89,7 @@ def campaign(seeds: range) -> None:
     one, outcomes, wrong = bench(NETWORK), Counter[str](), []
     for seed in seeds:
         choice = random.Random(seed)
+        one.begin()
         try:
             if seed % 3 == 0:
                 for _ in range(100):
@@ -100,8 +101,7 @@ def campaign(seeds: range) -> None:
         except AssertionError as failure:
             wrong.append(f"seed {seed}: {failure}")
         # A program that was started at random may have written anywhere in the window.
-        one.sim.reset()
-        one.sim.model.dram[:] = one.start
+        one.begin()
         one.recover()
     figures("registers", f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])

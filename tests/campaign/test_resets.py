@@ -29,7 +29,7 @@ def inject(one: Bench, seed: int) -> str:
     """A step that is left in a random cycle, the reset, and the recovery."""
     choice, model = random.Random(seed), one.sim.model
     kind = choice.choice(KINDS)
-    model.dram[:] = one.start
+    one.begin()
     if kind == KINDS[3]:
         model.hold_back(seed, ar=0.9, aw=0.9, w=0.9, r=0.9, b=0.9)
     one.sim.script = iter([(choice.randrange(STEP_CYCLES), _leave)])

@@ -76,7 +76,7 @@ def quiet_for_ever(one: Bench, choice: random.Random) -> tuple[str, bool]:
 def inject(one: Bench, seed: int) -> str:
     choice = random.Random(seed)
     kind = choice.choice(KINDS)
-    one.sim.model.dram[:] = one.start
+    one.begin()
     if kind == "for ever":
         return quiet_for_ever(one, choice)
     try:

@@ -279,7 +279,8 @@ def bench(name: str, config: Config = CONFIG) -> Bench:
     return Bench(name, config)
 
 
-def figures(campaign: str, seeds: str, counts: Counter[str]) -> None:
+def figures(campaign: str, config: Config, seeds: str, counts: Counter[str]) -> None:
     """Print what a campaign did, in one line."""
     outcomes = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
-    print(f"CAMPAIGN {campaign} ({seeds}): {counts.total()} injected: {outcomes}")
+    where = f"{config.rows} x {config.lanes}, ports: {config.ports}"
+    print(f"CAMPAIGN {campaign} ({where}; {seeds}): {counts.total()}: {outcomes}")

@@ -8,10 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.errors import DeviceError
-from tests.campaign.harness import Bench, bench, figures
+from tests.campaign.harness import CONFIG, Bench, bench, figures
+from tests.system.machines import TALL
 
 NETWORK = "relu_and_pool_first"
 RESPONSES = {2: "SLVERR", 3: "DECERR"}
@@ -52,9 +54,9 @@ def inject(one: Bench, address: int, direction: str, response: int) -> str:
     return f"{error.code.name} in {error.unit.name}"
 
 
-def campaign(seed: int, number: int | None) -> None:
+def campaign(seed: int, number: int | None, config: Config = CONFIG) -> None:
     """All beats of a step, or ``number`` of them, each with one of both responses."""
-    one, choice = bench(NETWORK), random.Random(seed)
+    one, choice = bench(NETWORK, config), random.Random(seed)
     every = {
         (int(address), direction) for (_, direction), beats in one.traffic.items() for address in beats
     }  # fmt: skip
@@ -70,7 +72,7 @@ def campaign(seed: int, number: int | None) -> None:
         except AssertionError as failure:
             one.recover()
             wrong.append(f"{RESPONSES[response]} to a {direction} of {address:#x}: {failure}")
-    figures("bus errors", f"seed {seed}, {len(places)} of {len(every)} beats of a step", outcomes)
+    figures("bus errors", config, f"seed {seed}, {len(places)} of {len(every)} beats of a step", outcomes)
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])
     assert outcomes.total() == len(places) > 10
     stopped = {outcome.split(" in ")[-1] for outcome in outcomes}
@@ -84,3 +86,8 @@ def test_bus_errors() -> None:
 @pytest.mark.full
 def test_a_bus_error_at_every_beat() -> None:
     campaign(2, None)
+
+
+@pytest.mark.full
+def test_bus_errors_on_three_ports() -> None:
+    campaign(3, 500, TALL)

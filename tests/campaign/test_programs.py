@@ -7,19 +7,21 @@ from collections import Counter
 
 import pytest
 
+from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Instruction, disassemble
-from tests.campaign.harness import TRIED_PROGRAM, Outcome, bench, figures
+from tests.campaign.harness import CONFIG, TRIED_PROGRAM, Outcome, bench, figures
 from tests.campaign.mutations import KINDS, mutate
 from tests.campaign.order import unordered
 from tests.campaign.verdict import ALLOWED, SAME_ERROR, SAME_MEMORY, judge
+from tests.system.machines import TALL
 
 NETWORKS = ("relu_and_pool_first", "stride_above_kernel", "flatten_first", "overlapping_windows")
 
 
-def attempt(seed: int, networks: tuple[str, ...]) -> tuple[str, str, str]:
+def attempt(seed: int, networks: tuple[str, ...], config: Config = CONFIG) -> tuple[str, str, str]:
     """Kind of damage, verdict, and all that one needs to know of a mismatch."""
     choice = random.Random(seed)
-    one = bench(choice.choice(networks))
+    one = bench(choice.choice(networks), config)
     name = choice.choice(tuple(one.plan.programs))
     mutant = mutate(one.plan.programs[name].words, seed)
     address = TRIED_PROGRAM + mutant.shift
@@ -38,16 +40,16 @@ def attempt(seed: int, networks: tuple[str, ...]) -> tuple[str, str, str]:
     return mutant.kind, verdict, report
 
 
-def campaign(seeds: range, networks: tuple[str, ...]) -> None:
+def campaign(seeds: range, networks: tuple[str, ...], config: Config = CONFIG) -> None:
     verdicts, kinds, mismatches = Counter[str](), Counter[str](), []
     for seed in seeds:
-        kind, verdict, report = attempt(seed, networks)
+        kind, verdict, report = attempt(seed, networks, config)
         kinds[kind] += 1
         verdicts[verdict if verdict in ALLOWED else "MISMATCH"] += 1
         if verdict not in ALLOWED:
             print(report)
             mismatches.append(report)
-    figures("mutated programs", f"seeds {seeds.start} to {seeds.stop - 1}", verdicts)
+    figures("mutated programs", config, f"seeds {seeds.start} to {seeds.stop - 1}", verdicts)
     print("damage:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
     assert verdicts.total() == len(seeds) and len(kinds) > len(KINDS) // 2
     assert verdicts[SAME_ERROR] > len(seeds) // 5 and verdicts[SAME_MEMORY] > len(seeds) // 5
@@ -61,6 +63,11 @@ def test_mutated_programs() -> None:
 @pytest.mark.full
 def test_many_mutated_programs() -> None:
     campaign(range(1000, 3000), NETWORKS)
+
+
+@pytest.mark.full
+def test_many_mutated_programs_on_another_array() -> None:
+    campaign(range(5000, 5500), NETWORKS, TALL)
 
 
 def test_programs_of_the_compiler_are_ordered_and_lose_that_with_any_wait() -> None:

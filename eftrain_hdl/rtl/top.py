@@ -5,7 +5,6 @@ from __future__ import annotations
 from unittest.mock import patch
 
 from amaranth.back import rtlil
-from amaranth.back.verilog import _convert_rtlil_text as rtlil_to_verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 
@@ -13,6 +12,7 @@ from eftrain_hdl.checks import check_kind
 from eftrain_hdl.config import Config
 from eftrain_hdl.rtl.accelerator import Accelerator
 from eftrain_hdl.rtl.names import check_module_name
+from eftrain_hdl.rtl.verilog import rtlil_to_verilog
 from eftrain_hdl.synthesis.merge import merge_modules
 
 __all__ = ["Top", "generate_rtlil", "generate_verilog", "top_rtlil", "top_verilog"]
@@ -109,4 +109,4 @@ def generate_verilog(config: Config, *, name: str = "eftrain", accelerator: Acce
 
 def top_verilog(top: Top, name: str = "eftrain") -> str:
     """As :func:`generate_verilog`, of a top level that exists already; it cannot be used again."""
-    return rtlil_to_verilog(top_rtlil(top, name), strip_internal_attrs=True)
+    return rtlil_to_verilog(top_rtlil(top, name))

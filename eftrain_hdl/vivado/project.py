@@ -13,6 +13,7 @@ from eftrain_hdl.export.device_tree import board_device_tree
 from eftrain_hdl.export.python_constants import python_constants
 from eftrain_hdl.export.systemrdl import systemrdl
 from eftrain_hdl.registers import IP_NAME, IP_VLNV, REGISTER_MAP, REGISTER_MAP_VERSION
+from eftrain_hdl.rtl.verilog import lint_waivers
 from eftrain_hdl.vivado.interfaces import accelerator_interfaces
 from eftrain_hdl.vivado.output import MANIFEST, manifest_text
 from eftrain_hdl.vivado.verilog import CORE, SHELL, accelerator_verilog, shell_verilog
@@ -39,7 +40,7 @@ def project_files(board: Board, config: Config, clock_mhz: float) -> dict[str, b
         f"verilog/{CORE}.v": accelerator_verilog(config),
         f"verilog/{SHELL}.v": shell_verilog(config),
         "tcl/settings.tcl": _settings(board, config, clock_mhz),
-        "lint.vlt": _shipped("lint.vlt"),
+        "lint.vlt": lint_waivers(),
         "Makefile": _shipped("Makefile"),
         "README.md": _readme(board, config, clock_mhz),
         **_software(board),

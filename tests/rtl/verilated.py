@@ -10,12 +10,12 @@ import ctypes
 from typing import ClassVar
 
 import numpy as np
-from amaranth.back import verilog
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.vendor import LatticePlatform
 from numpy.typing import NDArray
 
+from eftrain_hdl.rtl.verilog import component_verilog
 from tests.rtl.shared_library import build
 
 __all__ = ["Ecp5Platform", "Pipeline"]
@@ -68,7 +68,7 @@ class Pipeline:
                    component.signature.flatten(component)]
         self._inputs = {name: len(value) for name, flow, value in members if flow == wiring.In}
         self._outputs = {name: len(value) for name, flow, value in members if flow == wiring.Out}
-        text = verilog.convert(component, name="top", platform=platform, emit_src=False)
+        text = component_verilog(component, platform=platform)
         self._library = ctypes.CDLL(str(build(text, self._shim())))
         self._library.create.restype = ctypes.c_void_p
         self._library.run.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.back import verilog
 
 from eftrain_hdl.planner.dram import memory_model
+from eftrain_hdl.rtl.verilog import component_verilog
 from eftrain_hdl.runtime.verilator import (
     BusError,
     ProtocolError,
@@ -26,7 +26,7 @@ DRAM_BYTES = 1 << 24
 
 @pytest.fixture(scope="module")
 def text():
-    return verilog.convert(CopyEngine(ports=PORTS, data_width=WIDTH))
+    return component_verilog(CopyEngine(ports=PORTS, data_width=WIDTH))
 
 
 @pytest.fixture(scope="module")

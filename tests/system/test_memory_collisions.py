@@ -15,7 +15,8 @@ from amaranth.hdl._mem import MemoryInstance
 from amaranth.lib.memory import Memory
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.rtl.top import Top, rtlil_to_verilog
+from eftrain_hdl.rtl.top import Top
+from eftrain_hdl.rtl.verilog import rtlil_to_verilog
 from eftrain_hdl.runtime import sim
 from eftrain_hdl.synthesis import merge_modules
 from tests.compiler.networks import NETWORKS
@@ -63,7 +64,7 @@ def simulated() -> Iterator[None]:
     with patch.object(rtlil.ModuleEmitter, "emit_memory"):
         text = rtlil.convert(top, name="eftrain", ports=list(top.ports.values()), platform=platform, emit_src=False)
     assert platform.ports > 20
-    verilog = rtlil_to_verilog(merge_modules(text), strip_internal_attrs=True)
+    verilog = rtlil_to_verilog(merge_modules(text))
     with patch.object(sim, "cached_verilog", lambda *_, **__: verilog):
         yield
 

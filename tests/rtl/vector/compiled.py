@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
+from eftrain_hdl.rtl.verilog import component_verilog
 from tests.rtl.shared_library import build
 
 _SHIM = """\
@@ -40,7 +40,7 @@ class Compiled:
     """
 
     def __init__(self, component: wiring.Component):
-        text = verilog.convert(component, name="top", emit_src=False)
+        text = component_verilog(component)
         ports = [("__".join(map(str, path)), member) for path, member, _ in component.signature.flatten(component)]
         self._places: dict[str, tuple[bool, int, int]] = {}
         lines: dict[bool, list[str]] = {True: [], False: []}

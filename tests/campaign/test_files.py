@@ -116,7 +116,7 @@ def checkpoint_case(folder: Path) -> Case:
     path = folder / "checkpoint.npz"
     state = initial_state(MODEL, 3)
     write_state(path, MODEL, TrainingState(state.parameters, state.parameters, state.position))
-    return Case(path, lambda: read_state(path, MODEL, 0), plain_state, (FileError, GraphError))
+    return Case(path, lambda: read_state(path, MODEL, 0, SGD(0.1, 0.9)), plain_state, (FileError, GraphError))
 
 
 def data_case(folder: Path) -> Case:

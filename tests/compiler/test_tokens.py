@@ -90,7 +90,9 @@ def _execute(device: EmulatorDevice, instruction: Instruction, plan: object) -> 
     """One instruction on the emulator's state, outside a program."""
 
     class One:
+        instructions = [instruction]
+
         def plan(self, key: bytes) -> object:
             return plan
 
-    device._execute(One(), instruction, b"")  # type: ignore[arg-type]
+    device._execute(One(), 0, b"")  # type: ignore[arg-type]

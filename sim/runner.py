@@ -21,7 +21,7 @@ from amaranth.lib import wiring
 from eftrain_hdl.rtl.verilog import component_verilog
 from sim.simulators import VERILATOR, Simulator, runtime_objects
 
-__all__ = ["flat_ports", "generate_verilog", "run_bench"]
+__all__ = ["flat_ports", "generate_verilog", "run_bench", "run_verilog"]
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = "top"
@@ -71,7 +71,7 @@ def _copy_runtime(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _build(text: str, simulator: Simulator) -> Path:
+def _build(text: str, top: str, simulator: Simulator) -> Path:
     folder = ROOT / "build" / "cocotb" / _digest(simulator, text)
     runtime = ROOT / "build" / "cocotb" / f"runtime-{_digest(simulator)}"
     with _locked(folder.with_suffix(".lock")):
@@ -81,14 +81,14 @@ def _build(text: str, simulator: Simulator) -> Path:
             folder.mkdir(parents=True)
             with _locked(runtime.with_suffix(".lock")):
                 _copy_runtime(runtime, folder)
-            source = folder / f"{TOP}.v"
+            source = folder / f"{top}.v"
             source.write_text(text)
             log = folder / "build.log"
             with simulator.environment():
                 try:
                     simulator.runner().build(
                         sources=[source],
-                        hdl_toplevel=TOP,
+                        hdl_toplevel=top,
                         build_dir=folder,
                         build_args=simulator.build_args,
                         timescale=TIMESCALE,
@@ -124,7 +124,24 @@ def run_bench(
 
     Returns the number of tests that ran; raises ``AssertionError`` with the log's end if one failed or none ran.
     """
-    folder = _build(generate_verilog(component), simulator)
+    return run_verilog(
+        generate_verilog(component), TOP, bench, testcase=testcase, environment=environment, seed=seed,
+        simulator=simulator,
+    )  # fmt: skip
+
+
+def run_verilog(
+    text: str,
+    top: str,
+    bench: str,
+    *,
+    testcase: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    seed: int = 1,
+    simulator: Simulator = VERILATOR,
+) -> int:
+    """As `run_bench`, on module ``top`` of a Verilog text."""
+    folder = _build(text, top, simulator)
     label = re.sub(r"\W+", "_", f"{bench.rsplit('.', 1)[-1]}_{testcase or 'all'}_{seed}_{os.getpid()}")
     work = folder / "runs" / label
     shutil.rmtree(work, ignore_errors=True)
@@ -135,7 +152,7 @@ def run_bench(
         try:
             simulator.runner().test(
                 test_module=bench,
-                hdl_toplevel=TOP,
+                hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
                 build_dir=folder,
                 test_dir=work,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 from eftrain_hdl.cli.arguments import module_name, output_file
 from eftrain_hdl.cli.common import Activity, Output, adapted_board_config, add_config_options, add_json_option
-from eftrain_hdl.files import write_text
+from eftrain_hdl.files import check_output, write_text
 
 __all__ = ["add_parser"]
 
@@ -16,7 +17,11 @@ Elaborate the accelerator and write it as one Verilog file.
 
 Its top module, `eftrain` unless --name says otherwise, has AXI4 managers m_axi_0_* (up to m_axi_3_* with --ports 4)
 for memory, the AXI4-Lite subordinate s_axi_ctrl_* with the registers of docs/reference.md, aclk, aresetn (active
-low, synchronous) and interrupt. It is plain Verilog without vendor primitives.
+low, synchronous) and interrupt. It is plain Verilog without vendor primitives, with the same meaning in simulators
+that read it as Verilog and as SystemVerilog.
+
+Beside it, with the suffix .vlt, come waivers for Verilator's lint:
+verilator --lint-only -Wall build/accelerator.vlt build/accelerator.v
 """
 
 
@@ -46,17 +51,28 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Write the file and say what it is."""
     from eftrain_hdl.rtl.top import generate_verilog
+    from eftrain_hdl.rtl.verilog import lint_waivers
 
     output = Output(options)
     config = adapted_board_config(options)
+    waivers = _waivers(options.output)
+    check_output(waivers)
     start = time.monotonic()
     with Activity(f"elaborating a {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         text = generate_verilog(config, name=options.name)
     write_text(options.output, text)
+    write_text(waivers, lint_waivers())
     seconds = time.monotonic() - start
     output.line(
         f"{options.output}: {config.rows} x {config.lanes} {config.operand.name}, {config.ports} AXI port(s) of "
         f"{config.data_width} bits; {len(text) / 1e6:.1f} MB in {seconds:.0f} s"
     )
-    output.result({"output": str(options.output), "bytes": len(text), "seconds": seconds, "config": config.as_dict()})
+    output.line(f"{waivers}: what Verilator's lint is to excuse")
+    files = {"output": str(options.output), "waivers": str(waivers)}
+    output.result({**files, "bytes": len(text), "seconds": seconds, "config": config.as_dict()})
     return 0
+
+
+def _waivers(output: Path) -> Path:
+    """Where the waivers go."""
+    return output.with_suffix(".vlt") if output.suffix in (".v", ".sv") else output.with_name(f"{output.name}.vlt")

@@ -21,7 +21,8 @@ def rtlil_to_verilog(rtlil: str) -> str:
 
     An ``always @*`` that reads registers with initial values only has no event to start it where registers are
     initialised before it waits (IEEE 1800): its outputs stay X. ``assign`` has a value from the start under Verilog
-    (IEEE 1364) and SystemVerilog alike. Names of signals are kept, unnamed nets are numbered.
+    (IEEE 1364) and SystemVerilog alike. Signals keep their names, or get the
+    name of one that is the same; nets without a name are numbered, those that nothing reads are left out.
 
     Raises ``YosysError`` if no Yosys of 0.40 or newer is found, or if it fails.
     """
@@ -29,8 +30,8 @@ def rtlil_to_verilog(rtlil: str) -> str:
     script = [
         f"read_rtlil <<rtlil\n{rtlil}\nrtlil",
         "proc -norom",
-        # Without it simulators take some percent longer.
-        "opt_clean",
+        # Cells that nothing reads cost simulators time. Names of nets that lost their driver would show X in waves.
+        "opt_clean -purge",
         "memory_collect",
         f"attrmap {attributes}",
         f"attrmap -modattr {attributes}",

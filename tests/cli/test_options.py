@@ -233,6 +233,20 @@ def test_missing_folders_are_made(monkeypatch, tmp_path, kind):
     assert target.stat().st_size > 20
 
 
+@pytest.mark.parametrize("name, beside", [("a.v", "a.vlt"), ("a.sv", "a.vlt"), ("a", "a.vlt"), ("a.vlt", "a.vlt.vlt")])
+def test_waivers_lie_beside_the_verilog(monkeypatch, tmp_path, name, beside):
+    """Never in the place of the Verilog itself, and a place that cannot be written is said before the work."""
+    monkeypatch.setattr("eftrain_hdl.rtl.top.generate_verilog", lambda *_, **__: "module eftrain(); endmodule\n")
+    assert main(["verilog", "--output", str(tmp_path / name)]) == 0
+    assert (tmp_path / name).read_text().startswith("module")
+    assert (tmp_path / beside).read_text().startswith("`verilator_config")
+    (tmp_path / beside).unlink()
+    (tmp_path / beside).mkdir()
+    (tmp_path / name).unlink()
+    assert main(["verilog", "--output", str(tmp_path / name)]) == 2
+    assert not (tmp_path / name).exists()
+
+
 def test_the_folder_of_a_project_may_be_told_in_a_roundabout_way(monkeypatch, capsys, tmp_path):
     """What stands before .. need not be there, and is not made; what is in the folder counts all the same."""
     monkeypatch.chdir(tmp_path)

@@ -38,7 +38,8 @@ def test_sim_trains_with_the_bits_of_the_emulator_and_counts_cycles(capsys, tmp_
 
 def test_verilog_is_written(capsys, tmp_path, monkeypatch):
     """The text is that of the cache, which is what the command would make, without making it again."""
-    monkeypatch.setattr(eftrain_hdl.rtl.top, "generate_verilog", lambda config, name: cached_verilog(config))
+    cached = cached_verilog(Config(rows=4, lanes=8))
+    monkeypatch.setattr(eftrain_hdl.rtl.top, "generate_verilog", lambda config, name: cached)
     path = tmp_path / "new" / "accelerator.v"
     assert main(["verilog", *SMALL, "--output", str(path), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -46,3 +47,4 @@ def test_verilog_is_written(capsys, tmp_path, monkeypatch):
     assert found["bytes"] == len(text) and found["config"] == Config(rows=4, lanes=8).as_dict()
     for port in ("aclk", "aresetn", "interrupt", "m_axi_0_araddr", "s_axi_ctrl_awvalid"):
         assert port in text
+    assert found["waivers"] == str(path.with_suffix(".vlt")) and "interrupt" in path.with_suffix(".vlt").read_text()

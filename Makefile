@@ -18,7 +18,7 @@ interpreter = $(firstword $(shell for python in python$(1) $${PYENV_ROOT:-$$HOME
   $$python -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$python; done))
 PYTHON_TESTS := $(addprefix test-python,3.10 3.11 3.12 3.13)
 
-.PHONY: help demo test test-full test-pythons $(PYTHON_TESTS) test-pynq test-pynq3 test-pynq4 bench lint clean
+.PHONY: help demo test test-full test-pythons $(PYTHON_TESTS) test-pynq test-pynq3 test-pynq4 sim bench lint clean
 .PHONY: check-python check-cxx check-perl
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make test       the tests; make test-full adds those that take minutes each"
 	@echo "make test-pynq  the tests of the PYNQ driver, with pynq 3.1 (where there is Python 3.10) and pynq 4"
 	@echo "make test-pythons  the tests that simulate little, on each Python of 3.10 to 3.13 that is found"
+	@echo "make sim        training steps of the RTL in cocotb, in Verilator; SIM=icarus: in Icarus Verilog"
 	@echo "make bench      measure and print the figures that the documentation quotes"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove build/, caches and .venv"
@@ -104,6 +105,12 @@ test-pynq4: check-cxx check-perl .venv-pynq4/.installed
 test-pynq3 test-pynq4: test-pynq%:
 	$(if $(PYNQ_PYTHON),PATH="$(CURDIR)/.venv-pynq$*/bin:$$PATH" .venv-pynq$*/bin/python -m pytest -q tests/conformance -k pynq,\
 	  @echo "no Python 3.10 was found: the tests under pynq 3.1 are left out")
+
+# cocotb's variable; empty is Verilator.
+export SIM ?=
+
+sim: check-cxx check-perl $(VENV)/.installed-test
+	$(BIN)/python -m sim
 
 bench: check-cxx $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks

@@ -30,6 +30,8 @@ def rtlil_to_verilog(rtlil: str) -> str:
     script = [
         f"read_rtlil <<rtlil\n{rtlil}\nrtlil",
         "proc -norom",
+        # Simulators take long over what is there twice; registers are, where their loads lie apart.
+        "opt_merge t:$dff %n",
         # Cells that nothing reads cost simulators time. Names of nets that lost their driver would show X in waves.
         "opt_clean -purge",
         "memory_collect",

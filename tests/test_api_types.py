@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import UnusedElaboratable
 
 import eftrain_hdl as ef
 from eftrain_hdl import boards
@@ -205,11 +202,6 @@ def nothing_slow(monkeypatch, tmp_path):
     monkeypatch.setattr(sim, "find_toolchain", reached)
     for module in ("top_rtlil", "top_verilog"):
         monkeypatch.setattr(f"eftrain_hdl.rtl.top.{module}", lambda *_: "")
-    yield
-    # Accelerators that are accepted here are not elaborated, which is what they warn of when they go.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        gc.collect()
 
 
 @pytest.mark.usefixtures("nothing_slow")

@@ -284,6 +284,8 @@ class Core(wiring.Component):
             self._watchdog.limit.eq(self.watchdog),
         ]
         moves = [event for name, event in events.items() if name.endswith("BEATS")]
+        # A write DMA goes on when its store unit has everything that it waits for from the vector unit.
+        moves += [writer.axi.bvalid | writer.axi.wvalid & writer.axi.wready for writer in self._writers.values()]
         moves += [component.control.posted for component in self._units.values()]
         moves += [self.compute.mac_active, self.vector.active, self._command.begun]
         m.d.sync += self._watchdog.progress.eq(Cat(moves).any())

@@ -22,7 +22,10 @@ from eftrain_hdl.runtime.verilator import VerilatedModel, build_model, cached, f
 
 __all__ = ["SimDevice", "cached_verilog"]
 
-_GATEWARE = ("rtl", "numerics", "config.py", "isa.py", "register_map.py", "registers.py")
+_GATEWARE = (
+    "rtl", "numerics", "checks.py", "config.py", "isa.py", "register_map.py", "registers.py", "synthesis/merge.py",
+)
+"""What the Verilog depends on, folders and files."""
 _RESET_CYCLES = 100_000
 _CHUNK = 1 << 14
 _LEAST_MEMORY = 4096

@@ -33,16 +33,13 @@ def gaps(one: Bench, choice: random.Random) -> Iterator[tuple[int, Callable[[], 
 
 
 def pauses(one: Bench, choice: random.Random) -> Iterator[tuple[int, Callable[[], None]]]:
-    """Reads, writes or both stand still: often and shortly, or for a quarter of what the watchdog allows.
-
-    It does not count what store DMAs still hold when a unit has delivered all, so a few pauses in a row have to fit.
-    """
+    """Reads, writes or both stand still: often and shortly, or for half of what the watchdog allows."""
     model, long = one.sim.model, choice.random() < 0.5
     for _ in range(choice.randint(1, 40)):
         reads, writes = choice.choice(((True, False), (False, True), (True, True)))
         answers = choice.randrange(_ANSWERS, 2 * _ANSWERS) if long else choice.randrange(1, 400)
         yield answers, lambda r=reads, w=writes: model.stall_memory(reads=r, writes=w)
-        longest = WATCHDOG // 4 if long else choice.choice((8, 60))
+        longest = WATCHDOG // 2 if long else choice.choice((8, 60))
         yield choice.randrange(1, longest), lambda: model.stall_memory(reads=False, writes=False)
 
 

@@ -269,11 +269,6 @@ def fails_raw(device: Device, words: np.ndarray, code: ErrorCode, index: int, of
     device.reset()
 
 
-def _write(device: Device, words: np.ndarray) -> int:
-    device.write(BASE, words)
-    return BASE
-
-
 def test_encodings(device: Device) -> None:
     good = assemble([compute(), end()])
     size = 4 * FORMATS[Opcode.COMPUTE].words
@@ -291,7 +286,8 @@ def test_encodings(device: Device) -> None:
     fails_raw(device, even[:-2], ErrorCode.BAD_LENGTH, 1, 4 * (len(even) - 2), "no END")
     fails_raw(device, good[:-4], ErrorCode.BAD_LENGTH, 0, 0, "past the end")
     fails_raw(device, good[:0], ErrorCode.BAD_LENGTH, 0, 0, "0 beats")
-    device.run(_write(device, good), 4 * len(good) - 3)
+    device.write(BASE, good)
+    device.run(BASE, 4 * len(good) - 3)
 
 
 def test_instructions_before_a_bad_one_take_effect(device: Device) -> None:

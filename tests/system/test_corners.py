@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.isa import Instruction, Opcode, Target
+from eftrain_hdl.planner.dram import MemoryModel
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.emulator import EmulatorDevice
 from eftrain_hdl.runtime.sim import SimDevice
@@ -93,3 +94,17 @@ def test_elements_of_a_vector_instruction_are_progress() -> None:
     for device in devices():
         run(device, program, PROGRAM)
         assert np.isneginf(device.read_float32(RESULTS, CONFIG.vector_lanes)).all()
+
+
+def test_beats_that_leave_the_machine_are_progress() -> None:
+    """A buffer full of results that goes out slowly, long after every unit has come to its end."""
+    beats, spacing_ns, watchdog = 512, 500, 400
+    memory = MemoryModel("slow writes", read_latency_ns=100, write_latency_ns=100, write_spacing_ns=spacing_ns)
+    burst = memory.split_bytes
+    device = SimDevice(
+        CONFIG, memory=memory, memory_bytes=MEMORY, clock_mhz=250, burst_bytes=burst, watchdog=watchdog
+    )  # fmt: skip
+    assert spacing_ns // 4 < watchdog < beats * CONFIG.beat_bytes // burst * spacing_ns // 4
+    program = [vector(source=1, emit_0=1, **nest("n", 6, [beats])), transfer(Opcode.STORE_0, RESULTS, beats), end()]
+    run(device, program, PROGRAM)
+    assert not device.read_float32(RESULTS, (beats, CONFIG.vector_lanes)).any()

@@ -57,6 +57,10 @@ class Learner(Protocol):
     def flags(self) -> dict[str, bool]:
         """Floating-point flags raised so far, by name; empty if there are none to read."""
 
+    @property
+    def position(self) -> Position:
+        """Where it is in the data."""
+
 
 def simulated_device(
     kind: str, config: Config, *, memory: str, clock_mhz: float, memory_bytes: int, progress: Callable[[str], None]
@@ -118,6 +122,10 @@ class GoldenLearner:
     def flags(self) -> dict[str, bool]:
         return {}
 
+    @property
+    def position(self) -> Position:
+        return self._position
+
 
 class DeviceLearner:
     """A :class:`~eftrain_hdl.Trainer`, whatever its device."""
@@ -148,3 +156,7 @@ class DeviceLearner:
 
     def flags(self) -> dict[str, bool]:
         return self._trainer.device.flags()
+
+    @property
+    def position(self) -> Position:
+        return self._trainer.position

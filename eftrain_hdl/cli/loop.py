@@ -14,7 +14,7 @@ from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset
 from eftrain_hdl.runtime.trainer import Diverged, TrainerError
 
-__all__ = ["add_state_options", "check_state_options", "train_and_report"]
+__all__ = ["add_state_options", "check_state_options", "load_state", "train_and_report"]
 
 
 def add_state_options(group: argparse._ActionsContainer) -> None:
@@ -36,6 +36,13 @@ def check_state_options(options: argparse.Namespace) -> None:
     """CliError for checkpoints that have no place."""
     if options.checkpoint_every is not None and options.save is None:
         raise CliError("--checkpoint-every needs --save, which says where")
+
+
+def load_state(learner: Learner, path: Path, output: Output) -> None:
+    """``--load``, and where in the data the training goes on: the file's seed counts, if it has one."""
+    learner.load(path)
+    at = learner.position
+    output.line(f"goes on from   {path}: {at.taken} of {at.samples} samples of epoch {at.epoch + 1}, seed {at.seed}")
 
 
 def train_and_report(

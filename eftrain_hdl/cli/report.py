@@ -162,9 +162,10 @@ class Report:
         """The report for people."""
         losses = self.losses
         few = max(1, min(10, len(losses) // 4))
+        steps = "step" if few == 1 else f"{few} steps"
         after = "not tested" if self.accuracy is None else f"{self.accuracy:.1%}"
         out = [
-            f"loss           {_mean(losses[:few]):.3f} -> {_mean(losses[-few:]):.3f} (first and last {few} steps)",
+            f"loss           {_mean(losses[:few]):.3f} -> {_mean(losses[-few:]):.3f} (first and last {steps})",
             f"test accuracy  {self.accuracy_before:.1%} -> {after}",
         ]
         used = self.utilization()

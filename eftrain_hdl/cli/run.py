@@ -20,7 +20,7 @@ from eftrain_hdl.cli.arguments import (
 )
 from eftrain_hdl.cli.common import Activity, Output, add_json_option
 from eftrain_hdl.cli.learners import DeviceLearner, simulated_device
-from eftrain_hdl.cli.loop import add_state_options, check_state_options, train_and_report
+from eftrain_hdl.cli.loop import add_state_options, check_state_options, load_state, train_and_report
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset, load_data
 from eftrain_hdl.planner.dram import memory_model
@@ -122,9 +122,9 @@ def run(options: argparse.Namespace) -> int:
     report = Report(plan.model, plan.config, plan.batch, clock)
     try:
         learner = DeviceLearner(Trainer.from_plan(plan, device, seed=options.seed))
-        if options.load:
-            learner.load(options.load)
         output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
+        if options.load:
+            load_state(learner, options.load, output)
         ended = train_and_report(
             learner, data, report, output, steps=options.steps, save=options.save,
             checkpoint_every=options.checkpoint_every,
@@ -140,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
                 device.reset()
     output.result({
         "plan": str(options.plan), "data": options.data, "device": options.device, "batch": plan.batch,
-        "steps": options.steps, "seed": options.seed, **report.as_dict(), "flags": flags,
+        "steps": options.steps, "seed": learner.position.seed, **report.as_dict(), "flags": flags,
         "wall_seconds": time.monotonic() - start,
     })  # fmt: skip
     if ended is not None:

@@ -16,7 +16,7 @@ from eftrain_hdl.cli.common import (
     refuse_config,
 )
 from eftrain_hdl.cli.learners import DeviceLearner, GoldenLearner, Learner, simulated_device
-from eftrain_hdl.cli.loop import add_state_options, check_state_options, train_and_report
+from eftrain_hdl.cli.loop import add_state_options, check_state_options, load_state, train_and_report
 from eftrain_hdl.cli.plot import plot_file
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.config import Config
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     learner = _learner(options, model, optimizer, config)
     output.line(title)
     if options.load:
-        learner.load(options.load)
+        load_state(learner, options.load, output)
     report = Report(model, config, options.batch, options.clock)
     ended = train_and_report(
         learner, data, report, output, steps=options.steps, save=options.save,
@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     output.result({
         "model": options.model, "data": options.data, "device": options.device, "batch": options.batch,
         "steps": options.steps, "lr": optimizer.lr, "momentum": optimizer.momentum,
-        "weight_decay": optimizer.weight_decay, "seed": options.seed,
+        "weight_decay": optimizer.weight_decay, "seed": learner.position.seed,
         "memory": options.memory if options.device == "sim" else None,
         **report.as_dict(), "flags": flags, "wall_seconds": time.monotonic() - start,
     })  # fmt: skip

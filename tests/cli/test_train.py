@@ -77,6 +77,8 @@ def test_a_training_in_parts_is_the_training_in_one(train: Call, tmp_path: Path)
         report = tmp_path / f"{number}.json"
         assert train("--steps", steps, *load, "--save", tmp_path / "part.npz", "--json", report) == 0
         parts += losses(report)
+        # The file's seed decides, not the option's.
+        assert json.loads(report.read_text())["seed"] == 0
     assert parts == losses(tmp_path / "whole.json")
     assert_same(tmp_path / "part.npz", tmp_path / "whole.npz")
     assert (arrays(tmp_path / "part.npz")["position/epoch"], arrays(tmp_path / "part.npz")["position/taken"]) == (2, 16)

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, board: Board | None) -> int:
     vivado = find_vivado() if options.run_vivado else None
 
     start = time.monotonic()
-    with Activity(f"elaborating a {config.rows} x {config.lanes} {config.operand.name} accelerator"):
+    with Activity(f"elaborating the {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         files = project_files(board, config, clock)
     write_output(directory, files)
     seconds = time.monotonic() - start

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     waivers = _waivers(options.output)
     check_output(waivers)
     start = time.monotonic()
-    with Activity(f"elaborating a {config.rows} x {config.lanes} {config.operand.name} accelerator"):
+    with Activity(f"elaborating the {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         text = generate_verilog(config, name=options.name)
     write_text(options.output, text)
     write_text(waivers, lint_waivers())

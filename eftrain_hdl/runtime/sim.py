@@ -50,7 +50,7 @@ def cached_verilog(
     """Verilog of the accelerator, with probes or without; elaborated once for each configuration and version of the
     sources. Raises CacheError if the cache cannot be used.
     """
-    what = f"a {config.rows} x {config.lanes} accelerator"
+    what = f"the {config.rows} x {config.lanes} accelerator"
 
     def make(work: Path) -> Path:
         from eftrain_hdl.rtl.probes import generate_probed_verilog

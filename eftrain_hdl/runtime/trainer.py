@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.compiler import Plan, compile_model
+from eftrain_hdl.compiler.estimate import needed_memory
 from eftrain_hdl.data import Position, batches_from
-from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, cross_entropy
+from eftrain_hdl.graph import SGD, CrossEntropyLoss, Sequential, check_trainable, cross_entropy
 
 from .arguments import finite_parameters, labels_array, samples_array
 from .checkpoint import TrainingState, initial_state, read_state, write_state, zeros
@@ -24,7 +25,7 @@ from .device import Device
 from .errors import Diverged, TrainerError
 from .interrupts import DeferredInterrupt
 from .results import ProgramRun, StepResult, step_result
-from .training_memory import TrainingMemory
+from .training_memory import TrainingMemory, check_room
 
 __all__ = ["Diverged", "StepResult", "Trainer", "TrainerError"]
 
@@ -72,6 +73,9 @@ class Trainer:
         check_kind("optimizer", optimizer, SGD, "an eftrain_hdl.SGD(lr=...)")
         check_kind("device", device, Device, _DEVICE)
         batch, seed = integer("batch", batch, 1), integer("seed", seed, 0, _MOST_SEED)
+        check_trainable(model)
+        # The tensors alone, at once: programs of what no memory holds take for ever.
+        check_room(device, needed_memory(model, device.config, batch=batch, optimizer=optimizer))
         plan = compile_model(model, device.config, batch=batch, loss=loss, optimizer=optimizer)
         self._start(plan, device, seed)
 
@@ -96,7 +100,7 @@ class Trainer:
         )  # fmt: skip
         self._checkpoint = initial_state(plan.model, seed)
         self._position = self._checkpoint.position
-        self._has_gradients = self._warned = False
+        self._has_gradients = self._warned = self._diverged = False
         self.restore()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -189,7 +193,7 @@ class Trainer:
             for some, labels, then in itertools.islice(batches_from(self._position, x, y, self.batch), number):
                 with DeferredInterrupt():
                     run, loss, gradient = self._differentiate(some, labels)
-                    if stop_if_diverged and not math.isfinite(loss):
+                    if stop_if_diverged and self._diverged:
                         raise Diverged.at(len(results), loss, self.optimizer.lr, results)
                     results.append(self._apply(run, loss, gradient, then))
                     if on_step:
@@ -240,9 +244,13 @@ class Trainer:
         """Write parameters, the optimizer's state and the position in the data to an .npz file, which is also what
         `restore` goes back to.
 
-        A file that was there stays until the new one is whole. Diverged, and the file stays, if values are not finite.
+        A file that was there stays until the new one is whole. Diverged, and the file stays, if values are not finite,
+        or the latest loss was not: such parameters are of no use even where they are finite.
         """
         self._memory.check_whole()
+        if self._diverged:
+            reason = f"{path!s} is left as it was: the training has diverged, its latest loss is not finite"
+            raise Diverged(reason, ". restore() or load() go back to a state before")
         velocity = self._memory.parameters("velocity") if self.optimizer.momentum else zeros(self.model)
         state = TrainingState(self._memory.parameters("weights"), velocity, self._position)
         write_state(path, self.model, state)
@@ -267,6 +275,7 @@ class Trainer:
         with self._memory.changing():
             self._has_gradients = False
             self._memory.restore(self._checkpoint.parameters, self._checkpoint.velocity, self.optimizer)
+            self._diverged = False
             self._position = self._checkpoint.position
 
     def _restore_from(self, state: TrainingState) -> None:
@@ -288,6 +297,7 @@ class Trainer:
         """The forward program's report, and the loss with its gradient by the logits."""
         run = self._forward(x)
         loss, gradient = cross_entropy(self._logits(), y)
+        self._diverged = not math.isfinite(loss)
         operand = self.plan.config.operand
         lost = int(((gradient != 0) & (np.abs(gradient) < operand.min_normal)).sum())
         if lost and not self._warned:

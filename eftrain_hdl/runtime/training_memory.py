@@ -17,7 +17,7 @@ from .device import Device
 from .errors import ConfigurationMismatch, TrainerError
 from .results import ProgramRun, program_run
 
-__all__ = ["TrainingMemory"]
+__all__ = ["TrainingMemory", "check_room"]
 
 Array = NDArray[Any]
 Parameters = dict[str, NDArray[np.float32]]
@@ -33,14 +33,8 @@ class TrainingMemory:
 
     def __init__(self, plan: Plan, device: Device) -> None:
         _check_config(plan.config, device.config)
-        plan = plan.relocated(-(-device.window_base // _PAGE) * _PAGE)
-        end = plan.memory_base + plan.memory_bytes
-        if end > device.window_limit:
-            raise ValueError(
-                f"training needs {plan.memory_bytes} bytes of device memory, "
-                f"{end - device.window_limit} more than the device has"
-            )
-        self.plan, self._device = plan, device
+        check_room(device, plan.memory_bytes)
+        self.plan, self._device = plan.relocated(_start(device)), device
         self._half_changed = False
 
     @contextmanager
@@ -107,6 +101,20 @@ class TrainingMemory:
         """Run a program."""
         program = self.plan.programs[name]
         return program_run(program, self._device.run(program.address, program.nbytes))
+
+
+def check_room(device: Device, nbytes: int) -> None:
+    """ValueError unless so many bytes fit the device's memory."""
+    end = _start(device) + nbytes
+    if end > device.window_limit:
+        raise ValueError(
+            f"training needs {nbytes} bytes of device memory, {end - device.window_limit} more than the device has"
+        )
+
+
+def _start(device: Device) -> int:
+    """The first page of the device's memory."""
+    return -(-device.window_base // _PAGE) * _PAGE
 
 
 def _check_config(plan: Config, device: Config) -> None:

@@ -129,6 +129,17 @@ def test_memory_that_is_too_small() -> None:
         )  # fmt: skip
 
 
+def test_a_network_that_no_memory_holds_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eftrain_hdl.runtime.trainer.compile_model", None)
+    wide = ef.Sequential(
+        ef.Conv2d(1, 10**7, 3), ef.Flatten(), ef.Linear(36 * 10**7, 10), input_shape=(1, 8, 8)
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="training needs 5[0-9]{10} bytes of device memory"):
+        ef.Trainer(
+            wide, loss=ef.CrossEntropyLoss(), optimizer=ef.SGD(lr=0.1), batch=4, device=ef.EmulatorDevice(CONFIG)
+        )  # fmt: skip
+
+
 def test_memory_that_does_not_start_at_zero() -> None:
     device = ef.EmulatorDevice(CONFIG, 1 << 20, window_base=0x4000_0010)
     optimizer = ef.SGD(lr=0.1, momentum=0.9)

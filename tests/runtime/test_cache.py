@@ -249,7 +249,8 @@ def test_many_first_uses_at_once(folder: Path) -> None:
     lines = [line for _, _, lines in found for line in lines]
     assert lines.count("elaborating the 4 x 8 accelerator") == lines.count("compiling") == 1
     waited = {line for line in lines if line.startswith("waiting for another process, which makes ")}
-    assert {line.partition("makes ")[2] for line in waited} == {"the Verilog of the 4 x 8 accelerator", "the same model"}
+    made = {line.partition("makes ")[2] for line in waited}
+    assert made == {"the Verilog of the 4 x 8 accelerator", "the same model"}
     assert set(lines) == waited | {"elaborating the 4 x 8 accelerator", "compiling"}
     assert len(files(folder)) == 4
 

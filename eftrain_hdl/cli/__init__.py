@@ -85,8 +85,15 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return options.run(options)
     except (CliError, ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
-        print(f"eftrain {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"eftrain {options.command}: {' '.join(_words(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"eftrain {options.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _words(error: Exception) -> str:
+    """What an error says; one of the operating system like those of arguments, without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

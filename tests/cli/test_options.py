@@ -207,6 +207,47 @@ def test_limits_and_nearest_names_are_told(capsys, arguments, words):
     assert words in said(capsys)
 
 
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("arguments", "option", "other"),
+    [
+        ("train --save x.npz --json ./x.npz", "--json", "--save"),
+        ("train --save a-folder/x.npz --json a-folder/../a-folder/x.npz", "--json", "--save"),
+        ("train --data a-file.npz --save a-file.npz", "--save", "--data"),
+        ("train --data link.npz --save a-file.npz", "--save", "--data"),
+        ("train --load a-file.npz --save a-file.npz --json a-file.npz", "--json", "--load"),
+        ("train --plot x.png --json x.png", "--json", "--plot"),
+        ("run a-file.npz --device emulator --save a-file.npz", "--save", "PLAN"),
+        ("run a-file.npz --device emulator --json a-file.npz", "--json", "PLAN"),
+        ("trace --output x.png --plot x.png", "--plot", "--output"),
+        ("compile --model lenet --output x.npz --c-source x.npz", "--c-source", "--output"),
+        ("verilog --json build/accelerator.v", "--json", "--output"),
+        ("verilog --output x.v --json x.vlt", "--json", "--output"),
+    ],
+)
+def test_no_file_is_written_over_another_of_the_same_command(capsys, arguments, option, other):
+    """Also where the two are written differently, or one is a default."""
+    Path("link.npz").symlink_to(FILE)
+    before = Path(FILE).read_bytes()
+    assert status(*arguments.split()) == 2
+    line = said(capsys)
+    assert f"{option}: " in line and f"file of {other} as well" in line
+    assert Path(FILE).read_bytes() == before
+
+
+def test_a_training_may_go_on_in_its_own_file_and_devices_take_everything(tmp_path):
+    path = str(tmp_path / "x.npz")
+    common = "train --model shallow --device golden --batch 4 --steps 1 --json /dev/null".split()
+    assert main([*common, "--save", path]) == 0
+    assert main([*common, "--load", path, "--save", path]) == 0
+
+
+@pytest.mark.usefixtures("no_work")
+def test_errors_of_the_system_name_the_file_in_words(capsys):
+    assert status("train", "--data", "absent.npz") == 2
+    assert said(capsys) == "eftrain train: absent.npz: No such file or directory\n"
+
+
 def test_without_arguments_there_is_help(capsys, monkeypatch):
     assert main([]) == 2
     captured = capsys.readouterr()

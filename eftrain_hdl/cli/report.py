@@ -20,9 +20,13 @@ PHASES = ("FP", "BP", "WU")
 
 
 _FOOTNOTE = (
-    "Phases overlap: a phase counts from the end of the one before to its own, and at least the cycles that its",
-    "multiply-accumulates take, at the expense of the one before. All of them add up to the step, but for a few cycles",
-    "in which programs end.",
+    "A phase lasts from the end of the phase before to its own. Phases overlap: if its multiply-accumulates take",
+    "longer than that, the cycles that it lacks are taken from the phase before. All phases add up to the step, but",
+    "for a few cycles in which programs end.",
+)
+_IDLE = (
+    "A phase of 0% multiplies nothing: it is ReLU and pooling alone, as BP of the first layer, whose input needs no",
+    "gradient.",
 )
 
 
@@ -62,9 +66,10 @@ class Report:
     over cycles times rows times lanes. Cycles are those between the start of a program and its END; the host's share of
     a step is not in them.
 
-    Phases overlap: the array begins one while the results of the one before are still stored. A phase counts from the
-    time stamp of the one before to its own; what the array cannot have done in that time, it did before, and so many
-    cycles of the phase before are this one's (:func:`divide`).
+    Phases overlap: the array begins one while the results of the one before are still stored. A phase lasts from the
+    time stamp of the phase before to its own; what the array cannot have done in that time, it did before, and so many
+    cycles of the phase before are this one's (:func:`divide`). A phase without multiply-accumulates is ReLU and pooling
+    alone: so is BP of the first layer.
     """
 
     model: Sequential
@@ -196,7 +201,8 @@ class Report:
                 here = [part for part in chosen if part.phase == phase]
                 row.append(self._cell(here) if name == "all" or (name, phase) in by_place else "-")
             rows.append([*row, self._cell(chosen)])
-        return [*table(header, rows), *_FOOTNOTE]
+        idle = _IDLE if any(not part.macs for part in parts) else ()
+        return [*table(header, rows), *_FOOTNOTE, *idle]
 
     def _cell(self, parts: Sequence[PhaseCycles]) -> str:
         cycles, macs = sum(part.cycles for part in parts), sum(part.macs for part in parts)

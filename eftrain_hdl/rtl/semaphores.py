@@ -1,4 +1,4 @@
-"""Semaphores: the dependency tokens that units give to each other."""
+"""Semaphores: what units give to each other and wait for."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring

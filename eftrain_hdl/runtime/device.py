@@ -60,6 +60,11 @@ class Device(ABC):
     """What was left half way; `run` refuses until a reset has ended."""
     _owner: weakref.ref[object] | None = None
 
+    def __repr__(self) -> str:
+        config = self.config
+        memory = f"{self.memory_bytes / 2**20:g} MiB at {self.window_base:#x}"
+        return f"{type(self).__name__}({config.rows} x {config.lanes} {config.operand}, {memory})"
+
     @property
     def memory_bytes(self) -> int:
         """Bytes of memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -110,6 +111,15 @@ class Trainer:
             raise AttributeError(f"setting Trainer.{name} would change nothing of what runs: {advice}")
         super().__setattr__(name, value)
 
+    def __repr__(self) -> str:
+        at = self._position
+        taken = f"{at.taken} of {at.samples} samples" if at.samples else "no sample"
+        network = f"{len(self.model)} layers from {self.model.input_shape} to {self.classes} classes"
+        return (
+            f"Trainer({network}; {self.device!r}; batch {self.batch}; {CrossEntropyLoss()}; {self.optimizer}; "
+            f"epoch {at.epoch}, {taken} taken)"
+        )
+
     @property
     def position(self) -> Position:
         """Where `fit` is in its data, and goes on when it is called again."""
@@ -170,7 +180,7 @@ class Trainer:
         Parameters
         ----------
         progress
-            Show a bar when training takes longer than two seconds.
+            Show a bar on a terminal or in a notebook when training takes longer than two seconds.
         stop_if_diverged
             Raise `Diverged` at the first loss that is not finite, before the step changes anything.
         on_step
@@ -329,6 +339,11 @@ class Trainer:
 
 
 def _bar(steps: int) -> Any:
-    from tqdm import tqdm  # a board that runs plans need not have it
-
+    """A bar on standard error; None where nobody would see it move, and on a board without tqdm."""
+    if not sys.stderr.isatty() and "ipykernel" not in sys.modules:  # a notebook is no terminal, but shows bars
+        return None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
     return tqdm(total=steps, unit="step", delay=_PROGRESS_DELAY)

@@ -49,6 +49,16 @@ def test_no_phase_has_more_work_than_the_array_can_do():
     assert "Phases overlap" in "\n".join(made.lines())
 
 
+def test_the_table_says_what_a_phase_without_work_is(measured):
+    """Without a BP of the first layer, as here, there is nothing to explain."""
+    assert "multiplies nothing" not in "\n".join(measured.lines())
+    phases = {(0, "FP"): 7000, (4, "FP"): 3000, (4, "BP"): 3000, (4, "WU"): 3000, (0, "BP"): 2000, (0, "WU"): 8000}
+    lines = report(Step(2.0, 26_000, phases)).lines()
+    (row,) = (line for line in lines if line.startswith("layer 0"))
+    assert "2,000 (  0%)" in row
+    assert any(line.startswith("A phase of 0% multiplies nothing: it is ReLU and pooling alone") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("cycles", "needs", "divided"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["board_main", "main"]
 
+_PIPE_CLOSED = 128 + signal.SIGPIPE
+"""What shells say of a program that SIGPIPE ends."""
 _GARBAGE = 50_000
 """New objects after which Python looks for cycles of dead ones."""
 
@@ -83,7 +87,14 @@ def _run(options: argparse.Namespace) -> int:
     # Plans and netlists are made of very many objects that live on; going through them takes per cents of the time.
     gc.set_threshold(_GARBAGE)
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who read the output, such as `head`, has enough of it; Python would complain once more at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except (CliError, ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
         print(f"eftrain {options.command}: {' '.join(_words(error).split())}", file=sys.stderr)
         return 2

@@ -51,11 +51,12 @@ def train_and_report(
 ) -> BaseException | None:  # fmt: skip
     """Train in the report's batches, fill the report, print it, and write the training to ``save``.
 
-    Returns what ended it early, to be raised when everything else is written: KeyboardInterrupt, or a CliError if the
-    training diverged.
+    Returns what went wrong, to be raised when everything else is written: KeyboardInterrupt, a CliError if the training
+    diverged, an OSError if the file could not be written.
     """
     report.accuracy_before, report.test_loss_before = _evaluate(learner, data, "testing before training")
     ended: BaseException | None = None
+    unsaved: OSError | None = None
     saved = ""
     try:
         _train(learner, data, report, steps, save if checkpoint_every else None, checkpoint_every or steps)
@@ -77,6 +78,8 @@ def train_and_report(
             saved = f"parameters     {save}"
         except Diverged as error:
             ended = error
+        except OSError as error:
+            unsaved = error
         except TrainerError:
             saved = "A step was cut off while it changed the parameters: they are lost."
     report.ended = {type(None): "complete", Diverged: "diverged"}.get(type(ended), "interrupted")
@@ -90,7 +93,7 @@ def train_and_report(
         output.line(f"floating-point flags: {', '.join(name for name, raised in flags.items() if raised)}")
     if saved:
         output.line(saved)
-    return CliError(f"{ended.reason}; a smaller --lr may help") if isinstance(ended, Diverged) else ended
+    return CliError(f"{ended.reason}; a smaller --lr may help") if isinstance(ended, Diverged) else ended or unsaved
 
 
 def _train(

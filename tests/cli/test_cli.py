@@ -1,6 +1,7 @@
 """The command line without a simulator: help, messages, JSON, training on the emulator and in NumPy."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -57,6 +58,14 @@ def test_the_module_is_the_command():
     done = subprocess.run([sys.executable, "-m", "eftrain_hdl", "info"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "lenet" in done.stdout and "zcu102" in done.stdout
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    """As in `eftrain info | head -1`, whatever is left to be written."""
+    command = [sys.executable, "-m", "eftrain_hdl", "info", "--model", "lenet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(120)) == ("", 128 + signal.SIGPIPE)
 
 
 @pytest.mark.parametrize(

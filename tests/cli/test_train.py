@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +173,20 @@ def test_checkpoints_are_written_on_the_way(train: Call, tmp_path: Path, monkeyp
     path = tmp_path / "state.npz"
     assert train("--steps", 5, "--save", path, "--checkpoint-every", 2) == 0
     assert [int(one["position/taken"]) for one in seen] == [8, 16, 20]
+
+
+def test_a_full_disk_at_the_end_takes_the_file_but_not_the_report(
+    train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "state.npz"))
+
+    monkeypatch.setattr(os, "replace", full)
+    assert train("--steps", 3, "--save", tmp_path / "state.npz") == 2
+    captured = capsys.readouterr()
+    assert "test accuracy" in captured.out and "state.npz" not in captured.out
+    assert re.search(r"^eftrain \w+: \[Errno 28\] No space left on device: '.*state.npz'$", captured.err, re.M)
+    assert not list(tmp_path.glob("*state*"))
 
 
 @pytest.mark.parametrize("first", [[], ["--load"]])

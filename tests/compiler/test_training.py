@@ -9,7 +9,7 @@ from random_networks import random_network
 from eftrain_hdl.compiler import CompileError, compile_model
 from eftrain_hdl.config import Config
 from eftrain_hdl.golden import GoldenStep
-from eftrain_hdl.graph import SGD, Conv2d, CrossEntropyLoss, Flatten, Linear, Sequential
+from eftrain_hdl.graph import SGD, Conv2d, CrossEntropyLoss, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from eftrain_hdl.numerics import BF16
 
 CONFIGS = {
@@ -104,3 +104,19 @@ def test_batch_is_checked(batch: object, error: type[Exception]) -> None:
     model = NETWORKS["one_pixel"].model
     with pytest.raises(error, match=f"batch={batch!r}: "):
         compile_model(model, CONFIGS["4x4"], batch=batch, loss=CrossEntropyLoss(), optimizer=OPTIMIZER)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "columns"),
+    [
+        ((3, 3), (1, 1), (1, 1), 12), ((5, 3), (1, 2), (2, 1), 16), ((5, 5), (2, 2), (2, 2), 9),
+        ((4, 3), (1, 4), (1, 0), 18),
+    ],
+)  # fmt: skip
+def test_overlapping_windows_that_begin_in_padding_on_small_memories(
+    window: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], columns: int
+) -> None:
+    """The gradient passes in parts of one turn of the stride, of which the first turns lie above the map."""
+    layers = (Conv2d(1, 2, 1), MaxPool2d(window, stride, padding), ReLU())
+    config = Config(rows=4, lanes=4, operand_depth=64)
+    check_training(classifier(*layers, input_shape=(1, 7, columns), classes=3), config, batch=2)

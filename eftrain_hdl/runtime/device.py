@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +17,11 @@ from eftrain_hdl.config import Config
 from eftrain_hdl.runtime.errors import DeviceError, DeviceNotReady
 
 __all__ = ["Device", "RunResult"]
+
+
+# Not in the devices: one with a lock in it could not be copied.
+_LOCKS: weakref.WeakKeyDictionary[Device, AbstractContextManager[object]] = weakref.WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class Device(ABC):
         config = self.config
         memory = f"{self.memory_bytes / 2**20:g} MiB at {self.window_base:#x}"
         return f"{type(self).__name__}({config.rows} x {config.lanes} {config.operand}, {memory})"
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """What one thread holds while the others must leave memory and machine alone."""
+        with _LOCKS_LOCK:
+            return _LOCKS.setdefault(self, threading.RLock())
 
     @property
     def memory_bytes(self) -> int:

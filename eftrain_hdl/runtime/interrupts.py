@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -51,5 +52,7 @@ class DeferredInterrupt:
             self._previous(number, frame)
             return
         self._pending = True
+        if sys.__stderr__ is None:  # the number may belong to any file by now
+            return
         with contextlib.suppress(OSError):  # print may not be entered twice, and a handler can come in the midst of it
             os.write(_STANDARD_ERROR, _NOTE)

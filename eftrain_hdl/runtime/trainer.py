@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import sys
@@ -55,6 +54,8 @@ class Trainer:
     An exception in the midst of a program or of a write leaves a device that needs ``device.reset()``; if parameters
     were being changed, `restore` as well, which goes back to the last known state. Until then every other use raises
     TrainerError. So it does when another trainer has taken the device; `restore` takes it back.
+
+    Threads may share trainers and devices: each step, batch or access to the state is made as a whole.
 
     Attributes cannot be replaced; `set_lr` changes the learning rate.
     """
@@ -127,9 +128,8 @@ class Trainer:
 
     def set_lr(self, lr: float) -> None:
         """Train with another learning rate from now on, also after `restore` and `load`."""
-        self._memory.check_usable()
         optimizer = replace(self.optimizer, lr=lr)
-        with self._memory.changing():
+        with DeferredInterrupt(), self._memory.undivided(), self._memory.changing():
             vars(self)["optimizer"] = optimizer
             self._memory.set_scalars(optimizer)
 
@@ -139,15 +139,13 @@ class Trainer:
         Raises DeviceError if the device stops.
         """
         x, y = self._whole_batch(x, y)
-        self._memory.check_usable()
-        with DeferredInterrupt():
+        with DeferredInterrupt(), self._memory.undivided():
             return self._apply(*self._differentiate(x, y))
 
     def gradients(self, x: Array, y: Array) -> Parameters:
         """Gradients of the mean loss of one batch by the parameters, without weight decay; nothing is updated."""
         x, y = self._whole_batch(x, y)
-        self._memory.check_usable()
-        with DeferredInterrupt():
+        with DeferredInterrupt(), self._memory.undivided():
             _, _, gradient = self._differentiate(x, y)
             self._has_gradients = False
             self._memory.write("logits_gradient", gradient)
@@ -160,12 +158,12 @@ class Trainer:
         """One step of the optimizer with the gradients that `gradients` left on the device, which are used up by it:
         together what `step` does. Raises TrainerError without such gradients.
         """
-        self._memory.check_usable()
-        if not self._has_gradients:
-            raise TrainerError("there are no gradients to update with: call gradients(x, y) before each update")
-        with DeferredInterrupt(), self._memory.changing():
-            self._has_gradients = False
-            self._memory.run("update")
+        with DeferredInterrupt(), self._memory.undivided():
+            if not self._has_gradients:
+                raise TrainerError("there are no gradients to update with: call gradients(x, y) before each update")
+            with self._memory.changing():
+                self._has_gradients = False
+                self._memory.run("update")
 
     def fit(
         self, x: Array, y: Array, *, epochs: int | None = None, steps: int | None = None, progress: bool = True,
@@ -184,7 +182,8 @@ class Trainer:
         stop_if_diverged
             Raise `Diverged` at the first loss that is not finite, before the step changes anything.
         on_step
-            Called with the result of each step. Ctrl-C waits for its end; what it raises ends the training.
+            Called with the result of each step. Ctrl-C waits for its end; what it raises ends the training. Where it
+            moves `position` (`restore`, `load`, a `fit` of its own), the next step is the one from there on.
         """
         if (epochs is None) == (steps is None):
             raise ValueError(f"epochs={epochs}, steps={steps}: give one of them")
@@ -196,17 +195,23 @@ class Trainer:
         x, y = self._checked(x, y)
         if len(x) < self.batch:
             raise ValueError(f"x has {len(x)} samples: not enough for one batch of {self.batch}")
-        self._memory.check_usable()
+        with self._memory.undivided():
+            pass  # or say now what is wrong
         number *= len(x) // self.batch if epochs is not None else 1
         results: list[StepResult] = []
         bar = _bar(number) if progress else None
         try:
-            for some, labels, then in itertools.islice(batches_from(self._position, x, y, self.batch), number):
+            at, stream = self._position, batches_from(self._position, x, y, self.batch)
+            for _ in range(number):
                 with DeferredInterrupt():
-                    run, loss, gradient = self._differentiate(some, labels)
-                    if stop_if_diverged and self._diverged:
-                        raise Diverged.at(len(results), loss, self.optimizer.lr, results)
-                    results.append(self._apply(run, loss, gradient, then))
+                    with self._memory.undivided():
+                        if self._position is not at:  # on_step, or another thread, has moved it
+                            stream = batches_from(self._position, x, y, self.batch)
+                        some, labels, at = next(stream)
+                        run, loss, gradient = self._differentiate(some, labels)
+                        if stop_if_diverged and self._diverged:
+                            raise Diverged.at(len(results), loss, self.optimizer.lr, results)
+                        results.append(self._apply(run, loss, gradient, at))
                     if on_step:
                         on_step(results[-1])
                 if bar is not None:
@@ -220,13 +225,12 @@ class Trainer:
     def predict(self, x: Array) -> NDArray[np.float32]:
         """Logits (count, classes) of any number of samples."""
         x = samples_array(x, self.model.input_shape)
-        self._memory.check_usable()
         logits = np.empty((len(x), self.classes), np.float32)
         for start in range(0, len(x), self.batch):
             some = x[start : start + self.batch]
             padded = np.zeros((self.batch, *x.shape[1:]), np.float32)
             padded[: len(some)] = some
-            with DeferredInterrupt():
+            with DeferredInterrupt(), self._memory.undivided():
                 self._forward(padded)
                 logits[start : start + len(some)] = self._logits()[: len(some)]
         return logits
@@ -239,8 +243,8 @@ class Trainer:
 
     def parameters(self) -> Parameters:
         """Present parameters by name ("0.weight", "0.bias", ...), in PyTorch's shapes."""
-        self._memory.check_whole()
-        return self._memory.parameters("weights")
+        with self._memory.undivided(to_run=False):
+            return self._memory.parameters("weights")
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replace all parameters, and begin anew: without momentum, and at the start of the data.
@@ -258,12 +262,12 @@ class Trainer:
         A file that was there stays until the new one is whole. Diverged, and the file stays, if values are not finite,
         or the latest loss was not: such parameters are of no use even where they are finite.
         """
-        self._memory.check_whole()
-        if self._diverged:
-            reason = f"{path!s} is left as it was: the training has diverged, its latest loss is not finite"
-            raise Diverged(reason, ". restore() or load() go back to a state before")
-        velocity = self._memory.parameters("velocity") if self.optimizer.momentum else zeros(self.model)
-        state = TrainingState(self._memory.parameters("weights"), velocity, self._position)
+        with self._memory.undivided(to_run=False):
+            if self._diverged:
+                reason = f"{path!s} is left as it was: the training has diverged, its latest loss is not finite"
+                raise Diverged(reason, ". restore() or load() go back to a state before")
+            velocity = self._memory.parameters("velocity") if self.optimizer.momentum else zeros(self.model)
+            state = TrainingState(self._memory.parameters("weights"), velocity, self._position)
         write_state(path, self.model, state)
         self._checkpoint = state
 
@@ -282,17 +286,17 @@ class Trainer:
         That state is the one of the latest `load`, `load_parameters` or `save`, or the initial one. Raises
         DeviceNotReady if the device needs a reset first.
         """
-        self.device.check_ready()
-        with self._memory.changing():
-            self._has_gradients = False
-            self._memory.restore(self._checkpoint.parameters, self._checkpoint.velocity, self.optimizer)
-            self._diverged = False
-            self._position = self._checkpoint.position
+        self._restore_from(self._checkpoint)
 
     def _restore_from(self, state: TrainingState) -> None:
-        self.device.check_ready()
-        self._checkpoint = state
-        self.restore()
+        with self.device.lock:
+            self.device.check_ready()
+            self._checkpoint = state
+            with self._memory.changing():
+                self._has_gradients = False
+                self._memory.restore(state.parameters, state.velocity, self.optimizer)
+                self._diverged = False
+                self._position = replace(state.position)  # another object: `fit` sees that it has been set anew
 
     def _checked(self, x: Array, y: Array) -> tuple[NDArray[np.float32], Array]:
         x = samples_array(x, self.model.input_shape)

@@ -66,6 +66,18 @@ class TrainingMemory:
                 "stops again, restore() writes the programs and the last known state anew"
             )
 
+    @contextmanager
+    def undivided(self, *, to_run: bool = True) -> Iterator[None]:
+        """Keep other threads from the device while the block runs; raises what `check_usable`, or `check_whole` unless
+        it is ``to_run``, raises.
+        """
+        with self._device.lock:
+            if to_run:
+                self.check_usable()
+            else:
+                self.check_whole()
+            yield
+
     def restore(self, parameters: Parameters, velocity: Parameters, optimizer: SGD) -> None:
         """Write programs and a state, and take the device from others; to be called inside of `changing`."""
         self._device.claim(self)

@@ -235,3 +235,29 @@ def test_an_error_is_not_hidden_by_an_interrupt() -> None:
     with pytest.raises(ZeroDivisionError), DeferredInterrupt():
         press()
         raise ZeroDivisionError
+
+
+def test_a_new_rate_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, reference = make(), make()
+    plain = trainer.device.set_scalars
+
+    def pressed(*values: float) -> None:
+        press()
+        plain(*values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.device, "set_scalars", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.set_lr(0.5)
+    reference.set_lr(0.5)
+    assert trainer.fit(X, Y, steps=2) == reference.fit(X, Y, steps=2)
+
+
+def test_without_a_standard_error_nothing_is_written_to_its_number(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Any file of the process may have the number then."""
+    monkeypatch.setattr("sys.__stderr__", None)
+    with pytest.raises(KeyboardInterrupt), DeferredInterrupt():
+        press()
+    assert not capfd.readouterr().err

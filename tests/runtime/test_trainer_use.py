@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,82 @@ def test_momentum_does_not_get_lost_in_an_optimizer_without(tmp_path: Path) -> N
     fresh = make()
     fresh.load_parameters(without.parameters())
     assert with_momentum.fit(X, Y, steps=3) == fresh.fit(X, Y, steps=3)
+
+
+def test_threads_share_a_trainer() -> None:
+    trainer, reference = make(), make()
+    x, y = data(22)
+    expected = reference.fit(x, y, epochs=4)
+    over = threading.Event()
+    seen: list[np.ndarray] = []
+
+    def look() -> None:
+        while not over.is_set():
+            seen.append(trainer.predict(x[:8]))
+            trainer.parameters()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        results = trainer.fit(x, y, epochs=4)
+    finally:
+        over.set()
+        thread.join()
+    assert seen and results == expected and same(trainer.parameters(), reference.parameters())
+
+
+def test_threads_share_the_steps_of_an_epoch() -> None:
+    """Whoever comes next takes the next batch."""
+    trainer, reference = make(), make()
+    x, y = data(22)
+    threads = [threading.Thread(target=trainer.fit, args=(x, y), kwargs={"steps": 10}) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reference.fit(x, y, steps=20)
+    assert trainer.position == reference.position and same(trainer.parameters(), reference.parameters())
+
+
+@pytest.mark.parametrize("call", ["restore", "load", "load_parameters", "fit"])
+def test_a_call_back_may_move_the_training(call: str, tmp_path: Path) -> None:
+    """The next step is the one from there on."""
+    trainer, reference = make(), make()
+    x, y = data(22)
+    for one in (trainer, reference):
+        one.fit(x, y, steps=2)
+        one.save(tmp_path / "saved.npz")
+    first = reference.parameters()
+    moves: dict[str, tuple[Any, ...]] = {"restore": (), "load": (tmp_path / "saved.npz",), "load_parameters": (first,)}
+
+    def move(one: ef.Trainer) -> None:
+        if call == "fit":
+            one.fit(x, y, steps=1)
+        else:
+            getattr(one, call)(*moves[call])
+
+    results: list[ef.StepResult] = []
+
+    def on_step(result: ef.StepResult) -> None:
+        results.append(result)
+        if len(results) == 2:
+            move(trainer)
+
+    trainer.fit(x, y, steps=4, on_step=on_step)
+    expected = reference.fit(x, y, steps=2)
+    move(reference)
+    expected += reference.fit(x, y, steps=2)
+    assert results == expected and trainer.position == reference.position
+    assert same(trainer.parameters(), reference.parameters())
+
+
+def test_a_call_back_that_gives_the_device_to_another_trainer_ends_the_training() -> None:
+    device = ef.EmulatorDevice(CONFIG, MEMORY)
+    trainer = make(device=device)
+    x, y = data(22)
+    others: list[ef.Trainer] = []
+    with pytest.raises(ef.TrainerError, match="another trainer has written to this device"):
+        trainer.fit(x, y, steps=3, on_step=lambda result: others.append(make(device=device, seed=5)))
+    assert len(others) == 1 and same(others[0].parameters(), make(seed=5).parameters())
+    trainer.restore()
+    assert trainer.fit(x, y, steps=1) == make().fit(x, y, steps=1)

@@ -59,3 +59,15 @@ def test_hardware_that_is_no_accelerator(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ConfigurationMismatch, match=f"ID.value reads 0x0, expected {IDENTIFICATION:#x}"):
         UioDevice(CONFIG, 4096, root=tmp_path)
     assert (tmp_path / "dev/uio1").read_bytes() == bytes(4096)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [("burst_bytes", 0, ValueError), ("burst_bytes", 1 << 16, ValueError), ("watchdog", 1 << 32, ValueError),
+     ("watchdog", -1, ValueError), ("watchdog", 1.5, TypeError), ("timeout", "60", TypeError),
+     ("timeout", -1.0, ValueError)],
+)  # fmt: skip
+def test_settings_that_cannot_be_meant(tmp_path: Path, name: str, value: object, error: type[Exception]) -> None:
+    """Before any file is opened: there is none."""
+    with pytest.raises(error, match=f"^{name}="):
+        UioDevice(CONFIG, 4096, root=tmp_path, **{name: value})

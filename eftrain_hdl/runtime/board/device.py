@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.checks import check_kind, integer
+from eftrain_hdl.checks import check_kind, integer, number
 from eftrain_hdl.config import Config
+from eftrain_hdl.registers import REGISTER_MAP
 from eftrain_hdl.runtime.driver import RegisterDevice
 
 __all__ = ["BoardDevice", "Buffer", "Registers", "check_expected", "memory_advice"]
 
 _SHORTEST, _LONGEST = 20e-6, 2e-3
 """Seconds between two looks at the machine: first, and at most."""
+_MOST_BURST = REGISTER_MAP["BURST"].field("read_bytes").mask
+_MOST_WATCHDOG = REGISTER_MAP["WATCHDOG"].field("value").mask
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -56,9 +60,14 @@ class Buffer(ABC):
         """Give the memory back; ``array`` must not be used any more."""
 
 
-def check_expected(config: Config, memory_bytes: int) -> int:
-    """``memory_bytes``: TypeError or ValueError unless both describe what a board has to offer."""
+def check_expected(
+    config: Config, memory_bytes: int, *, timeout: float = 60.0, burst_bytes: int = 128, watchdog: int = 1_000_000
+) -> int:
+    """``memory_bytes``: TypeError or ValueError, before anything on a board is touched, unless all can be meant."""
     check_kind("config", config, Config, "a Config, such as a plan has")
+    number("timeout", timeout, 0, math.inf)
+    integer("burst_bytes", burst_bytes, 1, _MOST_BURST)
+    integer("watchdog", watchdog, 0, _MOST_WATCHDOG)
     return integer("memory_bytes", memory_bytes, 1, 1 << config.address_width)
 
 
@@ -79,15 +88,21 @@ class BoardDevice(RegisterDevice):
     burst_bytes : int
         Longest AXI burst.
     watchdog : int
-        Cycles without progress after which the machine stops with an error.
+        Cycles without progress after which the machine stops with an error; 0: never.
 
-    Raises ConfigurationMismatch if the hardware is another configuration; nothing has been written then.
+    Raises TypeError or ValueError for settings that cannot be meant, ConfigurationMismatch if the hardware is another
+    configuration; nothing has been written then.
     """
 
     def __init__(
         self, config: Config, registers: Registers, buffer: Buffer, *, timeout: float = 60.0, burst_bytes: int = 128,
         watchdog: int = 1_000_000,
     ) -> None:  # fmt: skip
+        try:
+            check_expected(config, len(buffer.array), timeout=timeout, burst_bytes=burst_bytes, watchdog=watchdog)
+        except BaseException:
+            buffer.close()
+            raise
         self.config, self.timeout = config, timeout
         self._registers, self._buffer = registers, buffer
         self.window_base, self.window_limit = buffer.address, buffer.address + len(buffer.array)

@@ -70,7 +70,7 @@ class PynqDevice(BoardDevice):
         self, config: Config, memory_bytes: int, *, bitstream: str | os.PathLike[str] | None = None,
         registers: int | None = None, **settings: Any,
     ) -> None:  # fmt: skip
-        memory_bytes = check_expected(config, memory_bytes)
+        memory_bytes = check_expected(config, memory_bytes, **settings)
         check_kind("bitstream", bitstream, (str, os.PathLike, type(None)), "the path of a .bit file")
         registers = None if registers is None else integer("registers", registers, 0, (1 << 64) - 1)
         try:

@@ -128,7 +128,7 @@ class UioDevice(BoardDevice):
         self, config: Config, memory_bytes: int, *, uio: str | None = None, buffer: str = BUFFER_NAME,
         root: str | os.PathLike[str] = "/", **settings: Any,
     ) -> None:  # fmt: skip
-        memory_bytes = check_expected(config, memory_bytes)
+        memory_bytes = check_expected(config, memory_bytes, **settings)
         for name, value in (("uio", uio), ("buffer", buffer)):
             check_kind(name, value, (str, type(None)) if name == "uio" else str, "a name")
         check_kind("root", root, (str, os.PathLike), "the path of a folder")

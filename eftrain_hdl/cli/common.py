@@ -214,11 +214,31 @@ class Output:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._json: str | None = options.json
+        if self._json == "-" and sys.stdout is None:
+            raise CliError("--json -: there is no standard output to write to")
         self.text: IO[str] = sys.stderr if self._json == "-" else sys.stdout
+        self._keeps_going = False
+        self._failed: OSError | None = None
 
     def line(self, text: str = "") -> None:
         """Print a line for people."""
-        print(text, file=self.text, flush=True)
+        try:
+            print(text, file=self.text, flush=True)
+        except OSError as error:
+            if not self._keeps_going:
+                raise
+            self._failed = self._failed or error
+
+    def keep_going(self) -> None:
+        """From now on there are results to keep: a reader who has gone, or a full disk under the text, does not keep
+        them from their files, and is an error in `end`.
+        """
+        self._keeps_going = True
+
+    def end(self) -> None:
+        """OSError if lines could not be written."""
+        if self._failed is not None:
+            raise self._failed
 
     def result(self, value: dict[str, Any]) -> None:
         """Write the JSON object if it was asked for. What JSON has no number for (NaN, infinities) becomes null."""

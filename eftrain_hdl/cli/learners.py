@@ -137,15 +137,12 @@ class DeviceLearner:
         def tell(result: StepResult) -> None:
             on_step(Step(result.loss, result.cycles, result.phases))
 
-        try:
-            self._trainer.fit(x, y, steps=steps, progress=False, on_step=tell)
-        except KeyboardInterrupt:
-            # A program that was cut off would go on; what it has not changed can be kept when it stands still.
-            if self._trainer.device.needs_reset:
-                self._trainer.device.reset()
-            raise
+        self._trainer.fit(x, y, steps=steps, progress=False, on_step=tell)
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
+        # Behind a Ctrl-C that has cut a program off: parameters that it has not changed can be tested, and kept.
+        if self._trainer.device.needs_reset:
+            self._trainer.device.reset()
         return self._trainer.evaluate(x, y)
 
     def save(self, path: Path) -> None:

@@ -12,6 +12,7 @@ from eftrain_hdl.cli.common import Activity, Output, progress_bar
 from eftrain_hdl.cli.learners import Learner, Step
 from eftrain_hdl.cli.report import Report
 from eftrain_hdl.data import Dataset
+from eftrain_hdl.runtime.interrupts import DeferredInterrupt
 from eftrain_hdl.runtime.trainer import Diverged, TrainerError
 
 __all__ = ["add_state_options", "check_state_options", "load_state", "train_and_report"]
@@ -72,16 +73,20 @@ def train_and_report(
         raise
     if save and not isinstance(ended, Diverged):
         try:
-            if report.test_loss is None:
-                _check(learner, data, report.batch)
-            learner.save(save)
-            saved = f"parameters     {save}"
+            with DeferredInterrupt():
+                if report.test_loss is None:
+                    _check(learner, data, report.batch)
+                learner.save(save)
+                saved = f"parameters     {save}"
         except Diverged as error:
             ended = error
         except OSError as error:
             unsaved = error
+        except KeyboardInterrupt as error:
+            ended, saved = error, saved or f"not saved: {save} is as it was"
         except TrainerError:
             saved = "A step was cut off while it changed the parameters: they are lost."
+    output.keep_going()
     report.ended = {type(None): "complete", Diverged: "diverged"}.get(type(ended), "interrupted")
     for line in report.lines() if report.steps else ():
         output.line(line)

@@ -143,6 +143,7 @@ def run(options: argparse.Namespace) -> int:
         "steps": options.steps, "seed": learner.position.seed, **report.as_dict(), "flags": flags,
         "wall_seconds": time.monotonic() - start,
     })  # fmt: skip
+    output.end()
     if ended is not None:
         raise ended
     return 0

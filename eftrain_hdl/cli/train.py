@@ -124,11 +124,6 @@ def run(options: argparse.Namespace) -> int:
         checkpoint_every=options.checkpoint_every,
     )  # fmt: skip
     flags = learner.flags()
-    if options.plot and report.steps:
-        from eftrain_hdl.cli.plot import draw
-
-        draw(report, title, options.plot)
-        output.line(f"plot           {options.plot}")
     output.result({
         "model": options.model, "data": options.data, "device": options.device, "batch": options.batch,
         "steps": options.steps, "lr": optimizer.lr, "momentum": optimizer.momentum,
@@ -136,6 +131,12 @@ def run(options: argparse.Namespace) -> int:
         "memory": options.memory if options.device == "sim" else None,
         **report.as_dict(), "flags": flags, "wall_seconds": time.monotonic() - start,
     })  # fmt: skip
+    if options.plot and report.steps:
+        from eftrain_hdl.cli.plot import draw
+
+        draw(report, title, options.plot)
+        output.line(f"plot           {options.plot}")
+    output.end()
     if ended is not None:
         raise ended
     return 0

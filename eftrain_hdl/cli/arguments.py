@@ -26,6 +26,7 @@ __all__ = [
     "clock_mhz",
     "find",
     "given",
+    "data_source",
     "input_file",
     "input_shape",
     "integer",
@@ -231,6 +232,13 @@ def input_file(text: str) -> Path:
     if not there:
         _refuse(f"{text}: {'is a folder: expected a file' if path.is_dir() else 'no such file'}")
     return path
+
+
+def data_source(text: str) -> str:
+    """The name of a data set, or an .npz file that is there. What is neither is `load_data`'s to refuse."""
+    if text.endswith(".npz"):
+        input_file(text)
+    return text
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:

@@ -111,7 +111,8 @@ def run(options: argparse.Namespace) -> int:
     programs = {name: program.nbytes for name, program in plan.programs.items()}
     nbytes = options.output.stat().st_size
     output.line(f"{options.output}: {options.model}, batch {options.batch}, lr {optimizer.lr:g}")
-    output.line(f"for {config.rows} x {config.lanes} {config.operand.name}, {config.ports} ports")
+    ports = "1 port" if config.ports == 1 else f"{config.ports} ports"
+    output.line(f"for {config.rows} x {config.lanes} {config.operand.name}, {ports}")
     output.line(f"{nbytes:,} bytes; on the board {plan.memory_bytes:,} bytes of contiguous memory")
     output.result({
         "file": str(options.output), "bytes": nbytes, "memory_bytes": plan.memory_bytes, "programs": programs,

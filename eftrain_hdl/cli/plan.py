@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eftrain_hdl.planner.resources import estimate_resources, operand_formats
@@ -24,6 +25,7 @@ from .common import (
 )
 from .plan_plot import draw_plan
 from .plot import plot_file
+from .report import divide
 from .search import run_search
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
     ports = port_timing(memory, config, clock)
     with Activity("planning"):
         estimate = estimate_step(model, config, batch=options.batch, optimizer=optimizer, ports=ports)
+    estimate = _divided(estimate)
     names = [str(node) for node in model.flat]
     result = _result(estimate, names, options.batch, clock)
     if board and config.operand.name in operand_formats():
@@ -97,6 +100,16 @@ def run(options: argparse.Namespace) -> int:
         output.line(f"figure           {options.plot}")
     output.result(result)
     return 0
+
+
+def _divided(estimate: Estimate) -> Estimate:
+    """The same step with the cycles in which phases overlap divided, as `eftrain train` does: no phase uses more than
+    the whole array.
+    """
+    needs = [phase.macs / estimate.config.macs for phase in estimate.phases]
+    cycles = divide([phase.cycles for phase in estimate.phases], needs)
+    phases = [replace(phase, cycles=count) for phase, count in zip(estimate.phases, cycles, strict=True)]
+    return replace(estimate, phases=phases)
 
 
 def _result(estimate: Estimate, names: Sequence[str], batch: int, clock: float) -> dict[str, Any]:

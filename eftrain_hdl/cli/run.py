@@ -11,6 +11,7 @@ from eftrain_hdl.cli.arguments import (
     CliError,
     address,
     clock_mhz,
+    data_source,
     input_file,
     nonempty,
     number,
@@ -79,7 +80,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("plan", type=input_file, metavar="PLAN", help="the file that `eftrain compile` wrote")
     parser.add_argument("--device", choices=_DEVICES, required=True, help="see above")
-    parser.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
+    parser.add_argument(
+        "--data", type=data_source, default="digits", metavar="NAME", help="digits or an .npz file (default digits)"
+    )
     parser.add_argument("--steps", type=step_count, default=60, metavar="N", help="training steps (default 60)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of parameters and batches (default 0)")
     add_state_options(parser)

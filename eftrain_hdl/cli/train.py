@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from eftrain_hdl.cli.arguments import at_least_one, clock_mhz, rate, refuse, seed, step_count
+from eftrain_hdl.cli.arguments import at_least_one, clock_mhz, data_source, rate, refuse, seed, step_count
 from eftrain_hdl.cli.common import (
     Activity,
     Output,
@@ -80,7 +80,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     what = parser.add_argument_group("what to train")
     what.add_argument("--model", default="lenet", help=f"{', '.join(sorted(models))} (default lenet)")
-    what.add_argument("--data", default="digits", metavar="NAME", help="digits or an .npz file (default digits)")
+    what.add_argument(
+        "--data", type=data_source, default="digits", metavar="NAME", help="digits or an .npz file (default digits)"
+    )
     what.add_argument("--batch", type=at_least_one, default=16, metavar="N", help="samples per step (default 16)")
     what.add_argument("--steps", type=step_count, default=60, metavar="N", help="training steps (default 60)")
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in _RATES.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,8 @@ def test_an_option_that_changes_nothing_is_refused(capsys, arguments, words):
         ("plan --model lenet --batch 1000000000", "--batch: must be at most 4096 (a program trains on no more"),
         ("train --steps 1000000000000000000", "--steps: must be at most 1000000000"),
         ("train --data-width 48", "--data-width must be 32, 64, 128 or 256, not 48"),
+        ("train --data nofile.npz", "--data: nofile.npz: no such file"),
+        ("run a-file.npz --device emulator --data nofile.npz", "--data: nofile.npz: no such file"),
         ("build zcu120", "unknown board 'zcu120': did you mean zcu102?"),
         ("plan --model resnet-20", "unknown model 'resnet-20': did you mean resnet20?"),
         ("trace --memory kv620", "unknown memory 'kv620': did you mean kv260?"),
@@ -243,9 +246,15 @@ def test_a_training_may_go_on_in_its_own_file_and_devices_take_everything(tmp_pa
 
 
 @pytest.mark.usefixtures("no_work")
-def test_errors_of_the_system_name_the_file_in_words(capsys):
-    assert status("train", "--data", "absent.npz") == 2
-    assert said(capsys) == "eftrain train: absent.npz: No such file or directory\n"
+def test_errors_of_the_system_name_the_file_in_words(capsys, monkeypatch):
+    """A file that is there, but cannot be read."""
+
+    def load_data(source):
+        raise PermissionError(errno.EACCES, "Permission denied", source)
+
+    monkeypatch.setattr("eftrain_hdl.cli.train.load_data", load_data)
+    assert status("train", "--data", FILE) == 2
+    assert said(capsys) == f"eftrain train: {FILE}: Permission denied\n"
 
 
 def test_without_arguments_there_is_help(capsys, monkeypatch):

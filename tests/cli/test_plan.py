@@ -28,6 +28,14 @@ def test_figures_are_consistent(capsys: pytest.CaptureFixture[str]) -> None:
     assert {layer["bound"] for layer in found["layers"]} <= {"array", "load", "store", "vector", "latency"}
 
 
+def test_no_phase_uses_more_than_the_whole_array(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two BPs of 1x begin while the phase before still stores: their own time alone would be 101 % of the array."""
+    found = plan(capsys, "--model", "1x", "--board", "zcu102", "--batch", "16")
+    uses = [layer["utilization"] for layer in found["layers"]]
+    assert max(uses) == pytest.approx(1) and max(uses) <= 1 + 1e-9
+    assert found["total_cycles"] == pytest.approx(sum(layer["cycles"] for layer in found["layers"]), abs=20)
+
+
 def test_a_board_gives_configuration_and_clock_and_options_change_them(capsys: pytest.CaptureFixture[str]) -> None:
     found = plan(capsys, "--model", "shallow", "--board", "zcu102", "--operand", "bf16")
     assert found["config"] == boards.get("zcu102").configs["bf16"].as_dict() and found["clock_mhz"] == 200.0

@@ -248,7 +248,7 @@ class Compilation:
     def _check_memory(self) -> None:
         if self.memory.end > 1 << self.config.address_width:
             raise CompileError(
-                f"the network needs {self.memory.end - self.memory.base} bytes from {self.memory.base:#x} on, "
+                f"the network needs {self.memory.end - self.memory.base:,} bytes from {self.memory.base:#x} on, "
                 f"more than {self.config.address_width} address bits reach"
             )
 

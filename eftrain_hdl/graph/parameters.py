@@ -13,6 +13,8 @@ from .errors import GraphError
 from .layers import BatchNorm2d
 from .sequential import Sequential
 
+_NAMES_SHOWN = 4
+
 
 def initial_parameters(model: Sequential, seed: int) -> dict[str, NDArray[np.float32]]:
     """Fresh float32 parameters by name, the same for the same ``model`` and ``seed``.
@@ -43,9 +45,12 @@ def check_parameters(model: Sequential, parameters: Mapping[str, NDArray[Any]]) 
     check_kind("parameters", parameters, Mapping, "a dict of arrays by name")
     expected = model.parameter_shapes()
     missing = [name for name in expected if name not in parameters]
+    unknown = [str(name) for name in parameters if name not in expected]
     if missing:
-        raise GraphError(f"parameters: missing {', '.join(missing)}")
-    unknown = [name for name in parameters if name not in expected]
+        # Names that nobody asked for tell what was given instead: a plan, or another network's parameters.
+        shown = unknown if len(unknown) <= _NAMES_SHOWN else [*unknown[:_NAMES_SHOWN], "..."]
+        instead = f"; there are {', '.join(shown)} instead" if shown else ""
+        raise GraphError(f"parameters: missing {', '.join(missing)}{instead}")
     if unknown:
         raise GraphError(f"parameters: the network has no {', '.join(unknown)}")
     for name, shape in expected.items():

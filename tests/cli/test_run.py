@@ -105,6 +105,13 @@ def test_requests_that_cannot_be_met(
     assert message in capsys.readouterr().err
 
 
+def test_a_plan_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = compiled(tmp_path)
+    assert run(plan, "--device", "emulator", "--data", data_file(tmp_path), "--load", plan) == 2
+    error = capsys.readouterr().err
+    assert f"{plan}: parameters: missing 0.weight" in error and "; there are plan, program.forward" in error, error
+
+
 def test_data_that_do_not_fit_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = compiled(tmp_path)
     assert run(plan, "--device", "emulator", "--data", data_file(tmp_path, (1, 9, 8))) == 2

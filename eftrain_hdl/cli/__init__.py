@@ -85,7 +85,7 @@ def _parse_and_run(top: argparse.ArgumentParser, arguments: Sequence[str] | None
 
 def _run(options: argparse.Namespace) -> int:
     if sys.stderr is None:  # closed by who has started this: progress and errors go nowhere
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")
     # Plans and netlists are made of very many objects that live on; going through them takes per cents of the time.
     gc.set_threshold(_GARBAGE)
     try:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from amaranth.vendor import XilinxPlatform
 
+from eftrain_hdl.checks import counted
 from eftrain_hdl.config import Config
 
 __all__ = ["Board", "FabricPlatform", "ProcessingSystem"]
@@ -141,7 +142,7 @@ class Board:
         """Raise ``ValueError`` if this board cannot be wired to an accelerator of this configuration."""
         if config.ports > len(self.hp):
             raise ValueError(
-                f"{self.name} wires {len(self.hp)} memory port(s), the configuration has ports={config.ports}"
+                f"{self.name} wires {counted(len(self.hp), 'memory port')}, the configuration has ports={config.ports}"
             )
         if (config.data_width or 0) > self.ps.port_bits:
             raise ValueError(

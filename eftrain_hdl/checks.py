@@ -12,7 +12,7 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["boolean", "check_kind", "choice", "choices_text", "integer", "number", "shown"]
+__all__ = ["boolean", "check_kind", "choice", "choices_text", "counted", "integer", "number", "shown"]
 
 _SHORT = 40
 _PLAIN = (type(None), bool, int, float, str)
@@ -79,6 +79,11 @@ def choices_text(value: str, known: Sequence[str]) -> str:
     near = get_close_matches(value.lower(), known, 1)
     guess = f"did you mean {near[0]}? " if near else ""
     return f"{guess}choose from {', '.join(known)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 port``, ``2 ports``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def shown(value: Any) -> str:

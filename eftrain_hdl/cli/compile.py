@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eftrain_hdl.checks import counted
 from eftrain_hdl.cli.arguments import (
     batch_size,
     class_count,
@@ -73,7 +74,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--weight-decay", type=rate, default=0.0, metavar="X", help="of SGD (default 0)")
     parser.add_argument("--board", metavar="NAME", help="configuration of a board")
     parser.add_argument(
-        "--output", type=output_file(".npz"), required=True, metavar="FILE", help="the plan file (.npz)"
+        "--output", "-o", type=output_file(".npz"), required=True, metavar="FILE", help="the plan file (.npz)"
     )
     parser.add_argument(
         "--c-source", type=output_folder, metavar="DIR", help="also write eftrain.h and plan.c, for C programs"
@@ -111,8 +112,7 @@ def run(options: argparse.Namespace) -> int:
     programs = {name: program.nbytes for name, program in plan.programs.items()}
     nbytes = options.output.stat().st_size
     output.line(f"{options.output}: {options.model}, batch {options.batch}, lr {optimizer.lr:g}")
-    ports = "1 port" if config.ports == 1 else f"{config.ports} ports"
-    output.line(f"for {config.rows} x {config.lanes} {config.operand.name}, {ports}")
+    output.line(f"for {config.rows} x {config.lanes} {config.operand.name}, {counted(config.ports, 'port')}")
     output.line(f"{nbytes:,} bytes; on the board {plan.memory_bytes:,} bytes of contiguous memory")
     output.result({
         "file": str(options.output), "bytes": nbytes, "memory_bytes": plan.memory_bytes, "programs": programs,

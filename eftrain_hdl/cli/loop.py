@@ -7,7 +7,7 @@ import contextlib
 import math
 from pathlib import Path
 
-from eftrain_hdl.cli.arguments import CliError, input_file, output_file, step_count
+from eftrain_hdl.cli.arguments import CliError, given, input_file, output_file, step_count
 from eftrain_hdl.cli.common import Activity, Output, progress_bar
 from eftrain_hdl.cli.learners import Learner, Step
 from eftrain_hdl.cli.report import Report
@@ -39,11 +39,13 @@ def check_state_options(options: argparse.Namespace) -> None:
         raise CliError("--checkpoint-every needs --save, which says where")
 
 
-def load_state(learner: Learner, path: Path, output: Output) -> None:
+def load_state(learner: Learner, options: argparse.Namespace, output: Output) -> None:
     """``--load``, and where in the data the training goes on: the file's seed counts, if it has one."""
-    learner.load(path)
+    learner.load(options.load)
     at = learner.position
-    output.line(f"goes on from   {path}: {at.taken} of {at.samples} samples of epoch {at.epoch + 1}, seed {at.seed}")
+    other = f", not {options.seed} of --seed" if "--seed" in given(options) and options.seed != at.seed else ""
+    place = f"{at.taken} of {at.samples} samples of epoch {at.epoch + 1}, seed {at.seed}{other}"
+    output.line(f"goes on from   {options.load}: {place}")
 
 
 def train_and_report(

@@ -141,7 +141,7 @@ def _loss(axes: Any, report: Report) -> None:
     axes.set_xlabel("step")
     axes.set_xlim(0, len(losses) + 1)
     whole_numbers(axes.xaxis, 6)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * max(losses[np.isfinite(losses)], default=0.0) or 1.0)
     axes.grid(color=GRID)
     legend_below(axes, 2)
     after = "not tested" if report.accuracy is None else f"{report.accuracy:.1%}"

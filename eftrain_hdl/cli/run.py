@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
         learner = DeviceLearner(Trainer.from_plan(plan, device, seed=options.seed))
         output.line(f"{options.plan} on {data.name}: {options.device}, batch {plan.batch}, lr {plan.optimizer.lr:g}")
         if options.load:
-            load_state(learner, options.load, output)
+            load_state(learner, options, output)
         ended = train_and_report(
             learner, data, report, output, steps=options.steps, save=options.save,
             checkpoint_every=options.checkpoint_every,

@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_step_options(parser, batch=4, model="shallow")
     parser.add_argument(
-        "--output", type=output_file(), default="build/trace.json", metavar="FILE",
+        "--output", "-o", type=output_file(), default="build/trace.json", metavar="FILE",
         help="the trace (default build/trace.json)",
     )  # fmt: skip
     parser.add_argument(

@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     learner = _learner(options, model, optimizer, config)
     output.line(title)
     if options.load:
-        load_state(learner, options.load, output)
+        load_state(learner, options, output)
     report = Report(model, config, options.batch, options.clock)
     ended = train_and_report(
         learner, data, report, output, steps=options.steps, save=options.save,

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from eftrain_hdl.checks import counted
 from eftrain_hdl.cli.arguments import CliError, module_name, output_file
 from eftrain_hdl.cli.common import Activity, Output, adapted_board_config, add_config_options, add_json_option
 from eftrain_hdl.files import check_output, write_text
@@ -67,8 +68,8 @@ def run(options: argparse.Namespace) -> int:
     write_text(waivers, lint_waivers())
     seconds = time.monotonic() - start
     output.line(
-        f"{options.output}: {config.rows} x {config.lanes} {config.operand.name}, {config.ports} AXI port(s) of "
-        f"{config.data_width} bits; {len(text) / 1e6:.1f} MB in {seconds:.0f} s"
+        f"{options.output}: {config.rows} x {config.lanes} {config.operand.name}, "
+        f"{counted(config.ports, 'AXI port')} of {config.data_width} bits; {len(text) / 1e6:.1f} MB in {seconds:.0f} s"
     )
     output.line(f"{waivers}: what Verilator's lint is to excuse")
     files = {"output": str(options.output), "waivers": str(waivers)}

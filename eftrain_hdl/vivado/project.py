@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from eftrain_hdl import __version__
 from eftrain_hdl.boards import Board
+from eftrain_hdl.checks import counted
 from eftrain_hdl.config import Config
 from eftrain_hdl.export.c_header import c_header
 from eftrain_hdl.export.device_tree import board_device_tree
@@ -80,7 +81,7 @@ def _memory_ports(board: Board, config: Config) -> dict[str, int]:
 
 
 def _summary(config: Config) -> str:
-    return f"{config.rows} x {config.lanes} {config.operand.name}, {config.ports} memory port(s)"
+    return f"{config.rows} x {config.lanes} {config.operand.name}, {counted(config.ports, 'memory port')}"
 
 
 def _settings(board: Board, config: Config, clock_mhz: float) -> str:

@@ -86,7 +86,7 @@ def test_dram_windows(name, windows):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"hp": (0, 1)}, r"wires 2 memory port\(s\), the configuration has ports=3"),
+    ({"hp": (0, 1)}, r"wires 2 memory ports, the configuration has ports=3"),
     ({"hp": (0, 1, 2)}, "HP1 and HP2 share one port"),
     ({"hp": (0, 3, 3)}, "hp must name different ports from 0 to 3"),
     ({"hp": (0, 3, 4)}, "hp must name different ports from 0 to 3"),

@@ -73,7 +73,7 @@ def test_elaboration_that_fails_says_why() -> None:
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"ports": 4}, r"zcu102 wires 3 memory port\(s\), the configuration has ports=4"),
+    ({"ports": 4}, r"zcu102 wires 3 memory ports, the configuration has ports=4"),
     ({"data_width": 256}, "zcu102: a memory port has at most 128 bits, not data_width=256"),
     ({"axi3": True}, "zcu102: its memory ports need axi3=False, not axi3=True"),
     ({"address_width": 35}, "zcu102: address_width=35 does not reach the end of the DRAM at 0x880000000"),

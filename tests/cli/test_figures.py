@@ -107,6 +107,17 @@ def test_training_without_a_clock(drawn, steps):
     check_whole(figure.axes[0].xaxis)
 
 
+@pytest.mark.parametrize("losses", [[2.3, 2.3], [2.302, 2.326], [2.3] * 40, [0.0], [2.0, float("inf")], [float("nan")]])
+def test_no_loss_lies_on_the_edge(drawn, losses):
+    """Half of a marker, or of a line, would be cut off."""
+    made = trained(1, 1, clock=False)
+    made.steps = [Step(loss) for loss in losses]
+    axes = drawn(plot.draw, made, "title").axes[0]
+    bottom, top = axes.get_ylim()
+    assert bottom == 0 < top < float("inf")
+    assert all(loss <= top / 1.04 for loss in losses if np.isfinite(loss))
+
+
 @pytest.mark.parametrize("layers", [1, 2, 30])
 def test_plan(drawn, layers):
     figure = plan_figure(drawn, layers)

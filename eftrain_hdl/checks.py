@@ -30,6 +30,11 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def _is_boolean(value: Any) -> bool:
+    """Python's or NumPy's, which NumPy 2.2 still takes for an integer."""
+    return isinstance(value, bool) or bool(getattr(value, "dtype", None) == "bool")
+
+
 def integer(
     name: str, value: Any, least: int, most: int | None = None, *, error: type[ValueError] = ValueError, why: str = ""
 ) -> int:
@@ -37,7 +42,7 @@ def integer(
     it ends at ``most``.
     """
     try:
-        if isinstance(value, bool):
+        if _is_boolean(value):
             raise TypeError
         found = operator.index(value)
     except TypeError:
@@ -54,7 +59,7 @@ def number(
 ) -> float:
     """``value`` as a float: TypeError unless it is a real number, ``error`` unless in the range, which NaN is not."""
     try:
-        if isinstance(value, (bool, str, bytes, bytearray)) or getattr(value, "shape", ()) != ():
+        if _is_boolean(value) or isinstance(value, (str, bytes, bytearray)) or getattr(value, "shape", ()) != ():
             raise TypeError
         found = float(value)
     except OverflowError:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import eftrain_hdl as ef
-from eftrain_hdl import boards
+from eftrain_hdl import boards, checks
 from eftrain_hdl.compiler.estimate import estimate_step, needed_memory, quick_estimate
 from eftrain_hdl.data import Position, batches
 from eftrain_hdl.export.device_tree import board_device_tree
@@ -295,3 +295,12 @@ def test_a_path_is_no_open_file():
             ef.load_plan(reader)  # type: ignore[arg-type]
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.array(True)], ids=repr)
+def test_a_boolean_is_no_number(value):
+    """NumPy 2.2 still takes its own for an integer."""
+    with pytest.raises(TypeError, match="count=.*: expected an integer"):
+        checks.integer("count", value, 0)
+    with pytest.raises(TypeError, match="rate=.*: expected a number"):
+        checks.number("rate", value, 0, 1)

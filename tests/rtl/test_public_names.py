@@ -44,6 +44,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Rotator": (32, 4),
     "RoundToFormat": (CONFIG.operand,),
     "Semaphores": (2,),
+    "SkidBuffer": (16,),
     "StoreUnit": (CONFIG, Opcode.STORE_0),
     "WordUnpacker": (64,),
     "WriteArbiter": (2, 64),

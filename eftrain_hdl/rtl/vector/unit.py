@@ -9,9 +9,11 @@ from amaranth.lib.wiring import In, Out
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode
 from eftrain_hdl.rtl.layouts import BufferWrite, DrainRead, UnitControl, beat_layout
+from eftrain_hdl.rtl.skid_buffer import SkidBuffer
 
 from .check import ElementCheck
 from .datapath import VectorDatapath
+from .layouts import position_layout
 from .nest import VectorNest
 
 __all__ = ["VectorUnit"]
@@ -85,7 +87,10 @@ class VectorUnit(wiring.Component):
         m.submodules.check = check = ElementCheck(self._config)
         m.submodules.datapath = datapath = VectorDatapath(self._config)
         wiring.connect(m, wiring.flipped(control.instruction), nest.i)
-        wiring.connect(m, nest.o, check.i)
+        # Whether an element is issued depends on queues and banks far away: the nest learns of it a cycle later.
+        m.submodules.skid = skid = SkidBuffer(position_layout())
+        wiring.connect(m, nest.o, skid.i)
+        wiring.connect(m, skid.o, check.i)
         wiring.connect(m, wiring.flipped(self.write), datapath.write)
 
         element = check.o.payload

@@ -12,8 +12,8 @@ from eftrain_hdl.runtime import sim
 
 PACKAGE = Path(ef.__file__).parent
 PARTS = (
-    "checks", "files", "numerics", "register_map", "registers", "config", "isa", "synthesis", "rtl", "graph", "zoo",
-    "data", "golden", "planner", "compiler", "runtime", "boards", "export", "vivado", "cli",
+    "checks", "files", "numerics", "register_map", "registers", "config", "isa", "synthesis", "rtl", "ir", "graph",
+    "zoo", "data", "golden", "planner", "compiler", "runtime", "boards", "export", "vivado", "cli",
 )  # fmt: skip
 """Folders and modules of the package, from the lowest to the highest."""
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -7,6 +7,7 @@ from .optimizer import SGD
 from .parameters import check_parameters, initial_parameters
 from .residual import Residual
 from .sequential import Node, Sequential
+from .trace import trace
 from .trainable import check_trainable, planned_only
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "cross_entropy",
     "initial_parameters",
     "planned_only",
+    "trace",
     "window_count",
 ]

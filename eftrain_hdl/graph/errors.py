@@ -1,5 +1,5 @@
-"""The error of every network description that cannot be built."""
+"""The error of every network description that cannot be built: the same as that of the graph below it."""
 
+from eftrain_hdl.ir import GraphError
 
-class GraphError(ValueError):
-    """A layer parameter out of range, or layers whose shapes do not fit; the message names layer and parameter."""
+__all__ = ["GraphError"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eftrain_hdl.checks import boolean
+from eftrain_hdl.ir import AddBias, Convolution, GraphBuilder, MaxPool, Rectify, Reshape, Shape, Value
+from eftrain_hdl.ir.windows import window_count
 
 from .checks import Pair, integer, pair, rate
 from .errors import GraphError
-
-Shape = tuple[int, ...]
 
 
 class Layer(ABC):
@@ -28,10 +28,15 @@ class Layer(ABC):
         """Shapes of the trainable parameters by PyTorch's short name, in PyTorch's order; empty if there are none."""
         return {}
 
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        """Add the layer's operations on ``x`` to ``builder``; returns what the layer delivers.
 
-def window_count(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many windows of ``kernel`` fit into ``size`` padded on both sides (PyTorch's formula, rounded down)."""
-    return (size + 2 * padding - kernel) // stride + 1
+        GraphError, naming the layer, if it has none yet.
+        """
+        raise GraphError(f"{builder.origin.layer}: this layer can be planned but not trained yet")
+
+    def _parameters(self, builder: GraphBuilder) -> dict[str, Value]:
+        return {short: builder.parameter(short, shape) for short, shape in self.parameter_shapes().items()}
 
 
 def _map_shape(input_shape: Shape) -> tuple[int, int, int]:
@@ -99,6 +104,10 @@ class Conv2d(Layer):
         weight = {"weight": (self.out_channels, self.in_channels, *self.kernel_size)}
         return weight | ({"bias": (self.out_channels,)} if self.bias else {})
 
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        convolution = Convolution(self.kernel_size, self.stride, self.padding)
+        return _convolve(builder, convolution, x, self._parameters(builder))
+
 
 @dataclass(frozen=True, init=False)
 class Linear(Layer):
@@ -127,6 +136,11 @@ class Linear(Layer):
         weight: dict[str, Shape] = {"weight": (self.out_features, self.in_features)}
         return weight | ({"bias": (self.out_features,)} if self.bias else {})
 
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        pixel = builder.add(Reshape((self.in_features, 1, 1)), x)
+        y = _convolve(builder, Convolution((1, 1)), pixel, self._parameters(builder))
+        return builder.add(Reshape((self.out_features,)), y)
+
 
 @dataclass(frozen=True)
 class ReLU(Layer):
@@ -134,6 +148,9 @@ class ReLU(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        return builder.add(Rectify(), x)
 
 
 @dataclass(frozen=True, init=False)
@@ -165,6 +182,9 @@ class MaxPool2d(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         channels, height, width = _map_shape(input_shape)
         return channels, *_slide((height, width), self.kernel_size, self.stride, self.padding)
+
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        return builder.add(MaxPool(self.kernel_size, self.stride, self.padding), x)
 
 
 @dataclass(frozen=True, init=False)
@@ -223,6 +243,14 @@ class Flatten(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (math.prod(input_shape),)
+
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        return x if len(x.shape) == 1 else builder.add(Reshape(self.output_shape(x.shape)), x)
+
+
+def _convolve(builder: GraphBuilder, convolution: Convolution, x: Value, parameters: dict[str, Value]) -> Value:
+    y = builder.add(convolution, x, parameters["weight"])
+    return builder.add(AddBias(), y, parameters["bias"]) if "bias" in parameters else y
 
 
 def _assign(layer: Layer, **fields: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eftrain_hdl.checks import shown
+from eftrain_hdl.ir import Add, GraphBuilder, Value
 
 from .errors import GraphError
 from .layers import Layer, Shape
@@ -51,6 +52,10 @@ class Residual(Layer):
             for short, shape in layer.parameter_shapes().items()
         }
 
+    def trace(self, builder: GraphBuilder, x: Value) -> Value:
+        ends = {name: _trace(builder, name, layers, x) for name, layers in self.branches()}
+        return builder.add(Add(), ends["body"], ends.get("shortcut", x))
+
 
 def _layers(name: str, layers: Sequence[Layer]) -> tuple[Layer, ...]:
     if not isinstance(layers, Sequence) or isinstance(layers, (str, bytes)):
@@ -71,3 +76,10 @@ def _shape(name: str, layers: Sequence[Layer], shape: Shape) -> Shape:
         except GraphError as error:
             raise GraphError(f"{name}.{index} ({type(layer).__name__}): {error}") from None
     return shape
+
+
+def _trace(builder: GraphBuilder, name: str, layers: tuple[Layer, ...], x: Value) -> Value:
+    for index, layer in enumerate(layers):
+        with builder.layer(f"{name}.{index}", type(layer).__name__):
+            x = layer.trace(builder, x)
+    return x

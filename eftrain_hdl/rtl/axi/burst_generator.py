@@ -1,5 +1,9 @@
 """Turns N-dimensional transfers into legal AXI bursts, one a cycle."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -20,6 +24,76 @@ def check_dma_parameters(outstanding: int, fifo_beats: int) -> None:
         raise ValueError(f"outstanding must be an integer from 1 to 64, not {outstanding!r}")
     if not isinstance(fifo_beats, int) or not 2 <= fifo_beats <= 65536:
         raise ValueError(f"fifo_beats must be an integer from 2 to 65536, not {fifo_beats!r}")
+
+
+class _Given(NamedTuple):
+    """Stage 1: the descriptor as received, with the verdict on its fields."""
+
+    transfer: data.View
+    valid: Signal
+    bad_length: Signal
+    unaligned: Signal
+    take: Signal
+    """The descriptor goes to the loop nest, which says so."""
+
+    def good(self) -> Value:
+        return self.valid & ~self.bad_length & ~self.unaligned
+
+
+class _Level(NamedTuple):
+    """One level of the loop nest over runs; level 1 is the innermost."""
+
+    start: Signal
+    """Address at which the current repetition began."""
+    stride: Signal
+    count: Signal
+    left: Signal
+    single: Signal
+    """There is one repetition only."""
+    final: Signal
+    """The current repetition is the last."""
+
+    @classmethod
+    def numbered(cls, number: int, width: int) -> _Level:
+        """Registers of level ``number`` for addresses of ``width`` bits."""
+        return cls(
+            start=Signal(width, name=f"start{number}", reset_less=True),
+            stride=Signal(signed(32), name=f"stride{number}", reset_less=True),
+            count=Signal(16, name=f"count{number}", reset_less=True),
+            left=Signal(16, name=f"left{number}", reset_less=True),
+            single=Signal(name=f"single{number}", reset_less=True),
+            final=Signal(name=f"final{number}", reset_less=True),
+        )
+
+
+class _Run(NamedTuple):
+    """Stage 2: the run at which the loop nest stands."""
+
+    valid: Signal
+    address: Signal
+    beats: Signal
+    last: Value
+    take: Signal
+    """The run goes to stage 3, which says so."""
+
+
+class _Cut(NamedTuple):
+    """Stage 3: the next burst of the run that is being cut."""
+
+    valid: Signal
+    address: Signal
+    beats: Signal
+    last: Value
+    emit: Signal
+    """The burst goes to stage 4; said by who knows whether there is room."""
+
+
+class _Checked(NamedTuple):
+    """Stage 6: a burst with the verdict of the address window."""
+
+    valid: Signal
+    burst: data.View
+    outside: Signal
 
 
 class BurstGenerator(wiring.Component):
@@ -53,6 +127,7 @@ class BurstGenerator(wiring.Component):
         self.data_width = data_width
         self.address_width = address_width
         self.max_beats = max_beats
+        self._beat_shift = (data_width // 8).bit_length() - 1
         super().__init__(
             {
                 "i": In(stream.Signature(TransferLayout(address_width))),
@@ -70,11 +145,21 @@ class BurstGenerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.address_width
-        beat_bytes = self.data_width // 8
-        shift = beat_bytes.bit_length() - 1
-        page_beats = PAGE_BYTES // beat_bytes
+        limit = self._elaborate_limit(m)
+        given = self._elaborate_descriptor(m)
+        run = self._elaborate_runs(m, given)
+        cut = self._elaborate_cut(m, run, limit)
+        queued = self._elaborate_room(m, cut)
+        checked = self._elaborate_window(m, cut)
+        self._elaborate_queue(m, checked)
+        m.d.comb += self.busy.eq(given.valid | run.valid | cut.valid | (queued != 0))
+        # A bad descriptor is reported only after the bursts before it, so that errors keep the order of the program.
+        ahead = run.valid | cut.valid | (queued != 0)
+        self._elaborate_errors(m, given, checked, ahead)
+        return m
 
+    def _elaborate_limit(self, m: Module) -> Signal:
+        """The run-time limit of a burst, in beats, within what is possible."""
         limit = Signal(range(self.max_beats + 1), init=1)
         with m.If(self.burst_beats == 0):
             m.d.sync += limit.eq(1)
@@ -82,168 +167,188 @@ class BurstGenerator(wiring.Component):
             m.d.sync += limit.eq(self.max_beats)
         with m.Else():
             m.d.sync += limit.eq(self.burst_beats)
+        return limit
 
-        # Stage 1: the descriptor as received, with the verdict on its fields.
-        given = Signal(TransferLayout(width), reset_less=True)
-        given_valid = Signal()
-        given_bad_length = Signal()
-        given_unaligned = Signal()
-        given_take = Signal()
-        given_good = given_valid & ~given_bad_length & ~given_unaligned
-        m.d.comb += self.i.ready.eq(~given_valid & ~self.stop & ~self.error)
-        with m.If(given_take):
-            m.d.sync += given_valid.eq(0)
+    def _elaborate_descriptor(self, m: Module) -> _Given:
+        """Stage 1: take a transfer and look at its fields."""
+        given = _Given(
+            transfer=Signal(TransferLayout(self.address_width), name="given", reset_less=True),
+            valid=Signal(name="given_valid"),
+            bad_length=Signal(name="given_bad_length"),
+            unaligned=Signal(name="given_unaligned"),
+            take=Signal(name="given_take"),
+        )
+        m.d.comb += self.i.ready.eq(~given.valid & ~self.stop & ~self.error)
+        with m.If(given.take):
+            m.d.sync += given.valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
             offered = self.i.payload
-            offsets = (offered.stride1, offered.stride2, offered.stride3)
+            places = (offered.address, offered.stride1, offered.stride2, offered.stride3)
             m.d.sync += [
-                given.eq(offered),
-                given_valid.eq(1),
-                given_bad_length.eq(
+                given.transfer.eq(offered),
+                given.valid.eq(1),
+                given.bad_length.eq(
                     (offered.run == 0) | (offered.count1 == 0) | (offered.count2 == 0) | (offered.count3 == 0)
                 ),
-                given_unaligned.eq(Cat(offered.address[:shift], *(offset[:shift] for offset in offsets)).any()),
+                given.unaligned.eq(Cat(place[: self._beat_shift] for place in places).any()),
             ]
+        return given
 
-        # Stage 2: the loop nest over runs. starts[n] is the address at which level n's current repetition began;
-        # final[n] says that this repetition is the level's last.
-        run_valid = Signal()
-        run_take = Signal()
-        run_beats = Signal(24, reset_less=True)
-        starts = [Signal(width, name=f"start{n + 1}", reset_less=True) for n in range(3)]
-        strides = [Signal(signed(32), name=f"stride{n + 1}", reset_less=True) for n in range(3)]
-        counts = [Signal(16, name=f"count{n + 1}", reset_less=True) for n in range(3)]
-        lefts = [Signal(16, name=f"left{n + 1}", reset_less=True) for n in range(3)]
-        single = [Signal(name=f"single{n + 1}", reset_less=True) for n in range(3)]
-        final = [Signal(name=f"final{n + 1}", reset_less=True) for n in range(3)]
-        run_last = final[0] & final[1] & final[2]
-        base = Mux(final[0], Mux(final[1], starts[2], starts[1]), starts[0])
-        stride = Mux(final[0], Mux(final[1], strides[2], strides[1]), strides[0])
-        following = Signal(width)
+    def _elaborate_runs(self, m: Module, given: _Given) -> _Run:
+        """Stage 2: the loop nest over runs."""
+        levels = [_Level.numbered(number, self.address_width) for number in (1, 2, 3)]
+        inner, middle, outer = levels
+        run = _Run(
+            valid=Signal(name="run_valid"),
+            address=inner.start,
+            beats=Signal(24, name="run_beats", reset_less=True),
+            last=inner.final & middle.final & outer.final,
+            take=Signal(name="run_take"),
+        )
+        base = Mux(inner.final, Mux(middle.final, outer.start, middle.start), inner.start)
+        stride = Mux(inner.final, Mux(middle.final, outer.stride, middle.stride), inner.stride)
+        following = Signal(self.address_width)
         m.d.comb += following.eq(base + stride)
-        m.d.comb += given_take.eq(given_good & (~run_valid | (run_take & run_last)))
-        with m.If(given_take):
-            m.d.sync += [run_valid.eq(1), run_beats.eq(given.run)]
-            for n in range(3):
-                count = given[f"count{n + 1}"]
+        m.d.comb += given.take.eq(given.good() & (~run.valid | (run.take & run.last)))
+        with m.If(given.take):
+            m.d.sync += [run.valid.eq(1), run.beats.eq(given.transfer.run)]
+            for number, level in enumerate(levels, 1):
+                count = given.transfer[f"count{number}"]
                 m.d.sync += [
-                    starts[n].eq(given.address),
-                    strides[n].eq(given[f"stride{n + 1}"]),
-                    counts[n].eq(count),
-                    lefts[n].eq(count),
-                    single[n].eq(count == 1),
-                    final[n].eq(count == 1),
+                    level.start.eq(given.transfer.address),
+                    level.stride.eq(given.transfer[f"stride{number}"]),
+                    level.count.eq(count),
+                    level.left.eq(count),
+                    level.single.eq(count == 1),
+                    level.final.eq(count == 1),
                 ]
-        with m.Elif(run_take):
-            with m.If(run_last):
-                m.d.sync += run_valid.eq(0)
-            carry: Value = Const(1)
-            for n in range(3):
-                with m.If(carry):
-                    m.d.sync += [
-                        lefts[n].eq(Mux(final[n], counts[n], lefts[n] - 1)),
-                        final[n].eq(Mux(final[n], single[n], lefts[n] == 2)),
-                    ]
-                carry = carry & final[n]
-            m.d.sync += starts[0].eq(following)
-            with m.If(final[0]):
-                m.d.sync += starts[1].eq(following)
-            with m.If(final[0] & final[1]):
-                m.d.sync += starts[2].eq(following)
+        with m.Elif(run.take):
+            with m.If(run.last):
+                m.d.sync += run.valid.eq(0)
+            self._advance(m, levels, following)
+        return run
 
-        # Stage 3: the rest of the current run; `page` is what fits below the next multiple of 4 KiB.
-        cut_valid = Signal()
-        cut_address = Signal(width, reset_less=True)
-        cut_left = Signal(24, reset_less=True)
-        cut_page = Signal(range(page_beats + 1), reset_less=True)
-        cut_last = Signal(reset_less=True)
+    def _advance(self, m: Module, levels: list[_Level], following: Signal) -> None:
+        """To the next repetition of the innermost level that has one left; it and all within begin at ``following``."""
+        carry: Value = Const(1)
+        for level in levels:
+            with m.If(carry):
+                m.d.sync += [
+                    level.left.eq(Mux(level.final, level.count, level.left - 1)),
+                    level.final.eq(Mux(level.final, level.single, level.left == 2)),
+                ]
+            carry = carry & level.final
+        inner, middle, outer = levels
+        m.d.sync += inner.start.eq(following)
+        with m.If(inner.final):
+            m.d.sync += middle.start.eq(following)
+        with m.If(inner.final & middle.final):
+            m.d.sync += outer.start.eq(following)
+
+    def _elaborate_cut(self, m: Module, run: _Run, limit: Signal) -> _Cut:
+        """Stage 3: cut the rest of a run at the limit, and at the next multiple of 4 KiB, ``page`` beats away."""
+        shift = self._beat_shift
+        page_beats = PAGE_BYTES >> shift
+        valid = Signal(name="cut_valid")
+        address = Signal(self.address_width, name="cut_address", reset_less=True)
+        left = Signal(24, name="cut_left", reset_less=True)
+        page = Signal(range(page_beats + 1), name="cut_page", reset_less=True)
+        last = Signal(name="cut_last", reset_less=True)
         emit = Signal()
-        left_fits_limit = cut_left <= limit
-        left_fits_page = cut_left <= cut_page
-        page_fits_limit = cut_page <= limit
+        left_fits_limit = left <= limit
+        left_fits_page = left <= page
+        page_fits_limit = page <= limit
         ends_run = left_fits_limit & left_fits_page
         ends_page = page_fits_limit & ~left_fits_page
-        beats = Signal(BurstLayout(width).members["beats"])
+        beats = Signal(BurstLayout(self.address_width).members["beats"])
         m.d.comb += [
-            beats.eq(Mux(ends_run, cut_left, Mux(ends_page, cut_page, limit))),
-            run_take.eq(run_valid & (~cut_valid | (emit & ends_run))),
+            beats.eq(Mux(ends_run, left, Mux(ends_page, page, limit))),
+            run.take.eq(run.valid & (~valid | (emit & ends_run))),
         ]
-        with m.If(run_take):
+        with m.If(run.take):
             m.d.sync += [
-                cut_valid.eq(1),
-                cut_address.eq(starts[0]),
-                cut_left.eq(run_beats),
-                cut_page.eq(page_beats - starts[0][shift:12]),
-                cut_last.eq(run_last),
+                valid.eq(1),
+                address.eq(run.address),
+                left.eq(run.beats),
+                page.eq(page_beats - run.address[shift:12]),
+                last.eq(run.last),
             ]
         with m.Elif(emit):
             m.d.sync += [
-                cut_valid.eq(~ends_run),
-                cut_address.eq(cut_address + (beats << shift)),
-                cut_left.eq(cut_left - beats),
-                cut_page.eq(Mux(ends_page, page_beats, cut_page - beats)),
+                valid.eq(~ends_run),
+                address.eq(address + (beats << shift)),
+                left.eq(left - beats),
+                page.eq(Mux(ends_page, page_beats, page - beats)),
             ]
+        return _Cut(valid=valid, address=address, beats=beats, last=last & ends_run, emit=emit)
 
-        # Stages 4 to 6 never stall: a burst leaves stage 3 only if the queue behind them has a place for it, with one
-        # to spare because `room` is a cycle old.
+    def _elaborate_room(self, m: Module, cut: _Cut) -> Signal:
+        """Let a burst leave stage 3 only if the queue behind stages 4 to 6, which never stall, has a place for it.
+
+        One place stays free, because ``room`` is a cycle old. Returns the number of bursts between stage 3 and ``o``.
+        """
         queued = Signal(range(_QUEUE_DEPTH + 1))
         room = Signal()
         taken = Signal()
-        m.d.comb += emit.eq(cut_valid & room & ~self.stop & ~self.error)
+        m.d.comb += cut.emit.eq(cut.valid & room & ~self.stop & ~self.error)
         m.d.sync += [
-            queued.eq(queued + emit - taken),
+            queued.eq(queued + cut.emit - taken),
             room.eq(queued < _QUEUE_DEPTH - 1),
             taken.eq(self.o.valid & self.o.ready),
         ]
+        return queued
 
-        layout = BurstLayout(width)
-        stages = [Signal(layout, name=f"stage{n}", reset_less=True) for n in (4, 5, 6)]
+    def _elaborate_window(self, m: Module, cut: _Cut) -> _Checked:
+        """Stages 4 to 6: register the burst, form its end, compare both with the window."""
+        layout = BurstLayout(self.address_width)
+        bursts = [Signal(layout, name=f"stage{n}", reset_less=True) for n in (4, 5, 6)]
         valid = [Signal(name=f"stage{n}_valid") for n in (4, 5, 6)]
-        end = Signal(width + 1, reset_less=True)
+        end = Signal(self.address_width + 1, reset_less=True)
         below = Signal(reset_less=True)
         outside = Signal(reset_less=True)
         m.d.sync += [
-            valid[0].eq(emit),
-            stages[0].address.eq(cut_address),
-            stages[0].beats.eq(beats),
-            stages[0].last.eq(cut_last & ends_run),
+            valid[0].eq(cut.emit),
+            bursts[0].address.eq(cut.address),
+            bursts[0].beats.eq(cut.beats),
+            bursts[0].last.eq(cut.last),
             valid[1].eq(valid[0]),
-            stages[1].eq(stages[0]),
-            end.eq(stages[0].address + (stages[0].beats << shift)),
-            below.eq(stages[0].address < self.window_base),
+            bursts[1].eq(bursts[0]),
+            end.eq(bursts[0].address + (bursts[0].beats << self._beat_shift)),
+            below.eq(bursts[0].address < self.window_base),
             valid[2].eq(valid[1]),
-            stages[2].eq(stages[1]),
+            bursts[2].eq(bursts[1]),
             outside.eq(below | (end > self.window_limit)),
         ]
+        return _Checked(valid=valid[2], burst=bursts[2], outside=outside)
 
+    def _elaborate_queue(self, m: Module, checked: _Checked) -> None:
+        """Keep the good bursts until they are taken; what is on offer is in registers."""
+        layout = BurstLayout(self.address_width)
         m.submodules.queue = queue = SyncFIFO(width=layout.size, depth=_QUEUE_DEPTH)
         head = Signal(layout, reset_less=True)
         head_valid = Signal()
         m.d.comb += [
-            queue.w_data.eq(stages[2].as_value()),
-            queue.w_en.eq(valid[2] & ~outside & ~self.error),
+            queue.w_data.eq(checked.burst.as_value()),
+            queue.w_en.eq(checked.valid & ~checked.outside & ~self.error),
             queue.r_en.eq(~head_valid | self.o.ready),
             self.o.payload.eq(head),
             self.o.valid.eq(head_valid),
-            self.busy.eq(given_valid | run_valid | cut_valid | (queued != 0)),
         ]
-
         with m.If(queue.r_en):
             m.d.sync += [head_valid.eq(queue.r_rdy), head.eq(data.View(layout, queue.r_data))]
 
-        # A bad descriptor is reported only after the bursts before it, so that errors keep the order of the program.
-        ahead = run_valid | cut_valid | (queued != 0)
+    def _elaborate_errors(self, m: Module, given: _Given, checked: _Checked, ahead: Value) -> None:
+        """Keep the first error; that of a descriptor once no burst is ``ahead`` of it."""
         with m.If(~self.error):
-            with m.If(valid[2] & outside):
+            with m.If(checked.valid & checked.outside):
                 m.d.sync += [
                     self.error.eq(1),
                     self.error_code.eq(ErrorCode.OUT_OF_WINDOW),
-                    self.error_address.eq(stages[2].address),
+                    self.error_address.eq(checked.burst.address),
                 ]
-            with m.Elif(given_valid & ~given_good & ~ahead):
+            with m.Elif(given.valid & ~given.good() & ~ahead):
                 m.d.sync += [
                     self.error.eq(1),
-                    self.error_code.eq(Mux(given_bad_length, ErrorCode.BAD_LENGTH, ErrorCode.UNALIGNED)),
-                    self.error_address.eq(given.address),
+                    self.error_code.eq(Mux(given.bad_length, ErrorCode.BAD_LENGTH, ErrorCode.UNALIGNED)),
+                    self.error_address.eq(given.transfer.address),
                 ]
-        return m

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -12,14 +13,14 @@ __all__ = ["Fault", "faulty"]
 
 @dataclass(frozen=True)
 class Fault:
-    """``old``, which must occur once in the module of ``part`` (the component itself, or one that its module imports),
-    becomes ``new``; ``claim`` is then violated.
+    """``old``, which must occur once in the module of ``part`` (the component itself, or a class or a function that its
+    module imports), becomes ``new``; ``claim`` is then violated.
     """
 
     claim: str
     old: str
     new: str
-    part: type[wiring.Component] | None = None
+    part: type[wiring.Component] | Callable[..., object] | None = None
 
 
 def faulty(component: type[wiring.Component], fault: Fault) -> type[wiring.Component]:
@@ -31,9 +32,9 @@ def faulty(component: type[wiring.Component], fault: Fault) -> type[wiring.Compo
     return vars(module)[component.__name__]
 
 
-def _changed(component: type[wiring.Component], old: str, new: str) -> ModuleType:
-    """A copy of the component's module in which ``old`` became ``new``."""
-    original = sys.modules[component.__module__]
+def _changed(part: type[wiring.Component] | Callable[..., object], old: str, new: str) -> ModuleType:
+    """A copy of the module of ``part`` in which ``old`` became ``new``."""
+    original = sys.modules[part.__module__]
     source = inspect.getsource(original)
     if old and source.count(old) != 1:
         raise ValueError(f"{original.__name__} has {old!r} {source.count(old)} times, not once")

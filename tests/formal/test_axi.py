@@ -13,6 +13,7 @@ from amaranth.lib import wiring
 from eftrain_hdl.registers import REGISTER_MAP
 from eftrain_hdl.rtl.axi.arbiter import ReadArbiter, WriteArbiter
 from eftrain_hdl.rtl.axi.burst_generator import BurstGenerator
+from eftrain_hdl.rtl.axi.dma_parts import add_flight, connect_generator
 from eftrain_hdl.rtl.axi.lite import RegisterBank
 from eftrain_hdl.rtl.axi.read_dma import ReadDma
 from eftrain_hdl.rtl.axi.write_dma import WriteDma
@@ -82,6 +83,7 @@ _ARBITER_FAULTS = [
 
 _BURST_LENGTH = ("length", "self.burst_beats > self.max_beats", "self.burst_beats > self.max_beats + 1")
 _BURST_PAGE = ("page", "ends_page = page_fits_limit & ~left_fits_page", "ends_page = Const(0)")
+_FLIGHT = ("outstanding", "depth=dma.outstanding)", "depth=dma.outstanding + 1)")
 _ENGINE_FAULTS = [
     Fault("length", "limit.eq(self.burst_beats)", "limit.eq(self.burst_beats + 1)", part=BurstGenerator),
     Fault(*_BURST_PAGE, part=BurstGenerator),
@@ -97,31 +99,32 @@ FAULTS = {
     ],
     "read": [
         *_ENGINE_FAULTS,
-        Fault("window", "window_limit.eq(self.window_limit)", "window_limit.eq((1 << self.address_width) - 1)"),
+        Fault(
+            "window",
+            "window_limit.eq(dma.window_limit)",
+            "window_limit.eq((1 << dma.address_width) - 1)",
+            part=connect_generator,
+        ),
         Fault("asked_once", "(burst.beats - 1)[:8]", "burst.beats[:8]"),
         Fault("address_stands", "addresses.r_en.eq(axi.arready)", "addresses.r_en.eq(1)"),
         Fault("beat_stands", "buffer.r_en.eq(self.o.ready)", "buffer.r_en.eq(1)"),
-        Fault("outstanding", "depth=self.outstanding)", "depth=self.outstanding + 1)"),
-        Fault("stops", "flight.w_rdy & addresses.w_rdy & ~stopped", "flight.w_rdy & addresses.w_rdy"),
+        Fault(*_FLIGHT, part=add_flight),
+        Fault("stops", "fifo.w_rdy & addresses.w_rdy & ~stopped", "fifo.w_rdy & addresses.w_rdy"),
         Fault("takes_all", "axi.rready.eq(1)", "axi.rready.eq(self.o.ready)"),
-        Fault("in_order", "beat_valid & ~beat_bad & ~stopped", "beat_valid & ~beat_bad"),
-        Fault("last", "beat_last & flight_head.last", "beat_last"),
-        Fault("complete", "beat_valid & ~beat_bad & ~stopped", "beat_valid & ~beat_last & ~beat_bad & ~stopped"),
-        Fault("idle", "flight.r_en.eq(beat_valid & beat_last)", "flight.r_en.eq(beat_valid)"),
-        Fault("error_found", "beat_bad.eq(axi.rresp[1])", "beat_bad.eq(axi.rresp == 2)"),
-        Fault("error_place", "self.error_address.eq(flight_head.address)", "self.error_address.eq(burst.address)"),
+        Fault("in_order", "beat.valid & ~beat.bad & ~stopped", "beat.valid & ~beat.bad"),
+        Fault("last", "beat.last & flight.head.last", "beat.last"),
+        Fault("complete", "beat.valid & ~beat.bad & ~stopped", "beat.valid & ~beat.last & ~beat.bad & ~stopped"),
+        Fault("idle", "fifo.r_en.eq(beat.valid & beat.last)", "fifo.r_en.eq(beat.valid)"),
+        Fault("error_found", "beat.bad.eq(axi.rresp[1])", "beat.bad.eq(axi.rresp == 2)"),
+        Fault("error_place", "READ_RESPONSE, flight.head.address", "READ_RESPONSE, generator.o.payload.address"),
     ],
     "write": [
         *_ENGINE_FAULTS,
-        Fault("window", "window_base.eq(self.window_base)", "window_base.eq(0)"),
+        Fault("window", "window_base.eq(dma.window_base)", "window_base.eq(0)", part=connect_generator),
         Fault("asked_once", "(burst.beats - 1)[:8]", "burst.beats[:8]"),
         Fault("address_stands", "addresses.r_en.eq(axi.awready)", "addresses.r_en.eq(1)"),
-        Fault(
-            "outstanding",
-            "width=flight_layout.size, depth=self.outstanding)",
-            "width=flight_layout.size, depth=self.outstanding + 1)",
-        ),
-        Fault("idle", "self.idle.eq(flight.level == 0)", "self.idle.eq(lengths.level == 0)"),
+        Fault(*_FLIGHT, part=add_flight),
+        Fault("idle", "self.idle.eq(flight.fifo.level == 0)", "self.idle.eq(lengths.level == 0)"),
         Fault("data_stands", "with m.Elif(axi.wready):", "with m.Else():"),
         Fault("in_order", "buffer.r_en.eq(sending & (~axi.wvalid | axi.wready))", "buffer.r_en.eq(sending)"),
         Fault("last", "final.eq(left == 2)", "final.eq(left == 3)"),
@@ -132,10 +135,10 @@ FAULTS = {
         Fault("complete", "(generator.busy | (buffer.level != 0))", "generator.busy"),
         Fault("stops", "lengths.w_rdy & addresses.w_rdy & ~stopped", "lengths.w_rdy & addresses.w_rdy"),
         Fault("takes_all", "axi.bready.eq(1)", "axi.bready.eq(~stopped)"),
-        Fault("done", "flight_head.last & ~stopped", "flight_head.last"),
-        Fault("done", "response_valid & ~response_bad & flight_head.last", "response_valid & ~response_bad"),
+        Fault("done", "flight.head.last & ~stopped", "flight.head.last"),
+        Fault("done", "response_valid & ~response_bad & flight.head.last", "response_valid & ~response_bad"),
         Fault("error_found", "response_bad.eq(axi.bresp[1])", "response_bad.eq(axi.bresp == 2)"),
-        Fault("error_place", "self.error_address.eq(flight_head.address)", "self.error_address.eq(burst.address)"),
+        Fault("error_place", "WRITE_RESPONSE, flight.head.address", "WRITE_RESPONSE, generator.o.payload.address"),
     ],
     "read_arbiter": [
         *_ARBITER_FAULTS,

@@ -1,13 +1,18 @@
 """Read DMA: N-dimensional transfers in, a stream of beats out."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.burst_generator import BurstGenerator, check_dma_parameters
 from eftrain_hdl.rtl.axi.descriptor import BeatLayout, TransferLayout
+from eftrain_hdl.rtl.axi.dma_parts import BadResponse, Flight, add_flight, connect_generator, stop_on_error
 from eftrain_hdl.rtl.axi.signature import (
     BURST_LIMIT_SHAPE,
     DEFAULT_PROTECTION,
@@ -19,6 +24,15 @@ from eftrain_hdl.rtl.axi.signature import (
 __all__ = ["ReadDma"]
 
 _ADDRESS_QUEUE = 4
+
+
+class _Beat(NamedTuple):
+    """A beat as it came from the bus, a cycle ago."""
+
+    valid: Signal
+    data: Signal
+    bad: Signal
+    last: Signal
 
 
 class ReadDma(wiring.Component):
@@ -93,25 +107,31 @@ class ReadDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        axi = self.axi
-        drive_read_constants(m, axi, self.data_width, self.protection)
+        drive_read_constants(m, self.axi, self.data_width, self.protection)
         m.submodules.generator = generator = BurstGenerator(
             self.data_width, self.address_width, max_beats=self.max_beats
         )
         stopped = Signal()
-        wiring.connect(m, wiring.flipped(self.i_transfer), generator.i)
+        connect_generator(m, self, generator, stopped)
+        popped = Signal()
+        flight = self._elaborate_issue(m, generator, stopped, popped)
+        beat = self._elaborate_bus(m)
+        buffer = self._elaborate_buffer(m, beat, flight, stopped)
+        m.d.sync += popped.eq(self.o.valid & self.o.ready)
+        bad_response = BadResponse(beat.valid & beat.bad, ErrorCode.READ_RESPONSE, flight.head.address)
+        stop_on_error(m, self, generator, stopped, bad_response)
         m.d.comb += [
-            generator.burst_beats.eq(self.burst_beats),
-            generator.window_base.eq(self.window_base),
-            generator.window_limit.eq(self.window_limit),
-            generator.stop.eq(stopped),
+            self.idle.eq(flight.fifo.level == 0),
+            self.busy.eq(~self.idle | (buffer.level != 0) | (generator.busy & ~stopped)),
         ]
+        return m
 
-        # Issue. `credit` is the number of FIFO places not yet promised to a burst.
+    def _elaborate_issue(self, m: Module, generator: BurstGenerator, stopped: Signal, popped: Signal) -> Flight:
+        """Put out a burst once the buffer has a place for all of its beats; ``popped`` gives one back."""
+        axi = self.axi
+        # The number of places in the buffer not yet promised to a burst.
         credit = Signal(range(self.fifo_beats + 1), init=self.fifo_beats)
-        flight_layout = data.StructLayout({"address": self.address_width, "last": 1})
-        m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
-        flight_head = data.View(flight_layout, flight.r_data)
+        flight = add_flight(m, self)
         # A queue, so that the decision to issue does not hang on `arready`; buffered, so that `arvalid` is a register.
         m.submodules.addresses = addresses = SyncFIFOBuffered(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
@@ -119,12 +139,11 @@ class ReadDma(wiring.Component):
         # Compared a cycle before it counts: until a burst is issued there can only be more of them.
         fits = Signal()
         m.d.sync += fits.eq(generator.o.valid & ~issue & (burst.beats <= credit))
-        popped = Signal()
         m.d.comb += [
-            generator.o.ready.eq(fits & flight.w_rdy & addresses.w_rdy & ~stopped),
+            generator.o.ready.eq(fits & flight.fifo.w_rdy & addresses.w_rdy & ~stopped),
             issue.eq(generator.o.valid & generator.o.ready),
-            flight.w_data.eq(Cat(burst.address, burst.last)),
-            flight.w_en.eq(issue),
+            flight.fifo.w_data.eq(Cat(burst.address, burst.last)),
+            flight.fifo.w_en.eq(issue),
             addresses.w_data.eq(Cat(burst.address, (burst.beats - 1)[:8])),
             addresses.w_en.eq(issue),
             Cat(axi.araddr, axi.arlen).eq(addresses.r_data),
@@ -133,51 +152,36 @@ class ReadDma(wiring.Component):
         ]
         credited = credit + popped
         m.d.sync += credit.eq(Mux(issue, credited - burst.beats, credited))
+        return flight
 
-        # Receive. Every beat asked for has its place, so the bus never waits.
-        beat_valid = Signal()
-        beat = Signal(self.data_width, reset_less=True)
-        beat_bad = Signal(reset_less=True)
-        beat_last = Signal(reset_less=True)
+    def _elaborate_bus(self, m: Module) -> _Beat:
+        """Register what comes. Every beat asked for has its place, so the bus never waits."""
+        axi = self.axi
+        beat = _Beat(
+            valid=Signal(name="beat_valid"),
+            data=Signal(self.data_width, name="beat", reset_less=True),
+            bad=Signal(name="beat_bad", reset_less=True),
+            last=Signal(name="beat_last", reset_less=True),
+        )
         m.d.comb += axi.rready.eq(1)
         m.d.sync += [
-            beat_valid.eq(axi.rvalid),
-            beat.eq(axi.rdata),
-            beat_bad.eq(axi.rresp[1]),
-            beat_last.eq(axi.rlast),
+            beat.valid.eq(axi.rvalid),
+            beat.data.eq(axi.rdata),
+            beat.bad.eq(axi.rresp[1]),
+            beat.last.eq(axi.rlast),
         ]
-        # The buffer has one place more than it promises: its last one is the output register, which fills a cycle late.
+        return beat
+
+    def _elaborate_buffer(self, m: Module, beat: _Beat, flight: Flight, stopped: Signal) -> SyncFIFOBuffered:
+        """Keep the good beats until they are taken."""
+        # It has one place more than it promises: its last one is the output register, which fills a cycle late.
         m.submodules.buffer = buffer = SyncFIFOBuffered(width=self.data_width + 1, depth=self.fifo_beats + 1)
         m.d.comb += [
-            flight.r_en.eq(beat_valid & beat_last),
-            buffer.w_data.eq(Cat(beat, beat_last & flight_head.last)),
-            buffer.w_en.eq(beat_valid & ~beat_bad & ~stopped),
+            flight.fifo.r_en.eq(beat.valid & beat.last),
+            buffer.w_data.eq(Cat(beat.data, beat.last & flight.head.last)),
+            buffer.w_en.eq(beat.valid & ~beat.bad & ~stopped),
             self.o.valid.eq(buffer.r_rdy),
             self.o.payload.as_value().eq(buffer.r_data),
             buffer.r_en.eq(self.o.ready),
         ]
-        m.d.sync += popped.eq(self.o.valid & self.o.ready)
-
-        failed = beat_valid & beat_bad
-        # The bursts in front of a bad transfer are still to be issued.
-        bad_transfer = generator.error & ~generator.o.valid
-        with m.If(self.halt | failed | bad_transfer):
-            m.d.sync += stopped.eq(1)
-        with m.If(~self.error):
-            with m.If(failed):
-                m.d.sync += [
-                    self.error.eq(1),
-                    self.error_code.eq(ErrorCode.READ_RESPONSE),
-                    self.error_address.eq(flight_head.address),
-                ]
-            with m.Elif(bad_transfer):
-                m.d.sync += [
-                    self.error.eq(1),
-                    self.error_code.eq(generator.error_code),
-                    self.error_address.eq(generator.error_address),
-                ]
-        m.d.comb += [
-            self.idle.eq(flight.level == 0),
-            self.busy.eq(~self.idle | (buffer.level != 0) | (generator.busy & ~stopped)),
-        ]
-        return m
+        return buffer

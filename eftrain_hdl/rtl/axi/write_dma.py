@@ -1,13 +1,18 @@
 """Write DMA: N-dimensional transfers and a stream of beats in, memory written."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.burst_generator import BurstGenerator, check_dma_parameters
 from eftrain_hdl.rtl.axi.descriptor import TransferLayout
+from eftrain_hdl.rtl.axi.dma_parts import BadResponse, Flight, add_flight, connect_generator, stop_on_error
 from eftrain_hdl.rtl.axi.signature import (
     BURST_LIMIT_SHAPE,
     DEFAULT_PROTECTION,
@@ -19,6 +24,13 @@ from eftrain_hdl.rtl.axi.signature import (
 __all__ = ["WriteDma"]
 
 _ADDRESS_QUEUE = 4
+
+
+class _Issued(NamedTuple):
+    """The bursts in flight, and the lengths of those whose data are still to be sent."""
+
+    flight: Flight
+    lengths: SyncFIFO
 
 
 class WriteDma(wiring.Component):
@@ -92,48 +104,53 @@ class WriteDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        axi = self.axi
-        drive_write_constants(m, axi, self.data_width, self.protection)
+        drive_write_constants(m, self.axi, self.data_width, self.protection)
         m.submodules.generator = generator = BurstGenerator(
             self.data_width, self.address_width, max_beats=self.max_beats
         )
         stopped = Signal()
-        wiring.connect(m, wiring.flipped(self.i_transfer), generator.i)
-        m.d.comb += [
-            generator.burst_beats.eq(self.burst_beats),
-            generator.window_base.eq(self.window_base),
-            generator.window_limit.eq(self.window_limit),
-            generator.stop.eq(stopped),
-        ]
-
+        connect_generator(m, self, generator, stopped)
         m.submodules.buffer = buffer = SyncFIFOBuffered(width=self.data_width, depth=self.fifo_beats + 1)
-        pushed = Signal()
         m.d.comb += [
             buffer.w_data.eq(self.i.payload),
             buffer.w_en.eq(self.i.valid),
             self.i.ready.eq(buffer.w_rdy),
         ]
-        m.d.sync += pushed.eq(self.i.valid & self.i.ready)
+        flight, lengths = self._elaborate_issue(m, generator, stopped)
+        self._elaborate_data(m, buffer, lengths, stopped)
+        failed = self._elaborate_responses(m, flight, stopped)
+        bad_response = BadResponse(failed, ErrorCode.WRITE_RESPONSE, flight.head.address)
+        stop_on_error(m, self, generator, stopped, bad_response)
+        m.d.comb += [
+            self.idle.eq(flight.fifo.level == 0),
+            self.busy.eq(~self.idle | ((generator.busy | (buffer.level != 0)) & ~stopped)),
+        ]
+        return m
 
-        # Issue. `available` is the number of beats in the buffer that belong to no burst yet.
+    def _elaborate_issue(self, m: Module, generator: BurstGenerator, stopped: Signal) -> _Issued:
+        """Put out a burst once all of its beats are in the buffer."""
+        axi = self.axi
+        pushed = Signal()
+        # The number of beats in the buffer that belong to no burst yet.
         available = Signal(range(self.fifo_beats + 2))
-        flight_layout = data.StructLayout({"address": self.address_width, "last": 1})
-        m.submodules.flight = flight = SyncFIFO(width=flight_layout.size, depth=self.outstanding)
+        flight = add_flight(m, self)
         m.submodules.lengths = lengths = SyncFIFO(width=9, depth=self.outstanding)
-        flight_head = data.View(flight_layout, flight.r_data)
         # A queue, so that the decision to issue does not hang on `awready`; buffered, so that `awvalid` is a register.
         m.submodules.addresses = addresses = SyncFIFOBuffered(width=self.address_width + 8, depth=_ADDRESS_QUEUE)
         burst = generator.o.payload
         issue = Signal()
         # Compared a cycle before it counts: until a burst is issued there can only be more of them.
         fits = Signal()
-        m.d.sync += fits.eq(generator.o.valid & ~issue & (burst.beats <= available))
-        room = flight.w_rdy & lengths.w_rdy & addresses.w_rdy & ~stopped
+        m.d.sync += [
+            pushed.eq(self.i.valid & self.i.ready),
+            fits.eq(generator.o.valid & ~issue & (burst.beats <= available)),
+        ]
+        room = flight.fifo.w_rdy & lengths.w_rdy & addresses.w_rdy & ~stopped
         m.d.comb += [
             generator.o.ready.eq(fits & room),
             issue.eq(generator.o.valid & generator.o.ready),
-            flight.w_data.eq(Cat(burst.address, burst.last)),
-            flight.w_en.eq(issue),
+            flight.fifo.w_data.eq(Cat(burst.address, burst.last)),
+            flight.fifo.w_en.eq(issue),
             addresses.w_data.eq(Cat(burst.address, (burst.beats - 1)[:8])),
             addresses.w_en.eq(issue),
             Cat(axi.awaddr, axi.awlen).eq(addresses.r_data),
@@ -144,8 +161,12 @@ class WriteDma(wiring.Component):
         ]
         offered = available + pushed
         m.d.sync += available.eq(Mux(issue, offered - burst.beats, offered))
+        return _Issued(flight, lengths)
 
-        # Data. `left` counts the current burst down; its beats are all in the buffer, or on their way through it.
+    def _elaborate_data(self, m: Module, buffer: SyncFIFOBuffered, lengths: SyncFIFO, stopped: Signal) -> None:
+        """Send the beats of each burst, which are all in the buffer, or on their way through it."""
+        axi = self.axi
+        # `left` counts the current burst down.
         sending = Signal()
         left = Signal(9, reset_less=True)
         final = Signal(reset_less=True)
@@ -172,33 +193,13 @@ class WriteDma(wiring.Component):
         with m.Elif(axi.wready):
             m.d.sync += axi.wvalid.eq(0)
 
-        # Responses.
+    def _elaborate_responses(self, m: Module, flight: Flight, stopped: Signal) -> Value:
+        """Let a burst go with its response, the last one of a transfer with ``done``. Returns whether one failed."""
+        axi = self.axi
         response_valid = Signal()
         response_bad = Signal(reset_less=True)
-        m.d.comb += [axi.bready.eq(1), flight.r_en.eq(response_valid)]
+        m.d.comb += [axi.bready.eq(1), flight.fifo.r_en.eq(response_valid)]
         m.d.sync += [response_valid.eq(axi.bvalid), response_bad.eq(axi.bresp[1])]
         failed = response_valid & response_bad
-        m.d.sync += self.done.eq(response_valid & ~response_bad & flight_head.last & ~stopped)
-
-        # The bursts in front of a bad transfer are still to be issued.
-        bad_transfer = generator.error & ~generator.o.valid
-        with m.If(self.halt | failed | bad_transfer):
-            m.d.sync += stopped.eq(1)
-        with m.If(~self.error):
-            with m.If(failed):
-                m.d.sync += [
-                    self.error.eq(1),
-                    self.error_code.eq(ErrorCode.WRITE_RESPONSE),
-                    self.error_address.eq(flight_head.address),
-                ]
-            with m.Elif(bad_transfer):
-                m.d.sync += [
-                    self.error.eq(1),
-                    self.error_code.eq(generator.error_code),
-                    self.error_address.eq(generator.error_address),
-                ]
-        m.d.comb += [
-            self.idle.eq(flight.level == 0),
-            self.busy.eq(~self.idle | ((generator.busy | (buffer.level != 0)) & ~stopped)),
-        ]
-        return m
+        m.d.sync += self.done.eq(response_valid & ~response_bad & flight.head.last & ~stopped)
+        return failed

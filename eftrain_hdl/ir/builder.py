@@ -70,6 +70,12 @@ class GraphBuilder:
         ``role``, or ACTIVATION in the forward pass and GRADIENT behind it. GraphError, naming the layer and the rule,
         if the operation cannot take the inputs.
         """
+        return self.add_all(operation, *inputs, name=name, role=role)[0]
+
+    def add_all(
+        self, operation: Operation, *inputs: Value, name: str = "", role: Role | None = None
+    ) -> tuple[Value, ...]:
+        """As `add`; returns all outputs, for those who read by-products."""
         origin = self.origin
         with named(f"{origin}: {operation}"):
             results = operation.check(inputs)
@@ -82,7 +88,7 @@ class GraphBuilder:
             self._names.add(own)
             outputs.append(Value(own, result.shape, taken, result.batched))
         self._nodes.append(Node(operation, inputs, tuple(outputs), origin))
-        return outputs[0]
+        return tuple(outputs)
 
     def update(self, value: Value, new: Value) -> None:
         """``new`` takes the place of ``value``, a PARAMETER or STATE, after a step."""

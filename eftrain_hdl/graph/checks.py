@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from eftrain_hdl import checks
+from eftrain_hdl.ir.windows import Pair
 
 from .errors import GraphError
-
-Pair = tuple[int, int]
 
 
 def integer(owner: str, name: str, value: Any, minimum: int) -> int:

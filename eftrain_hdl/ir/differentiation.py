@@ -32,7 +32,8 @@ def differentiate(graph: Graph, output_gradients: Mapping[str, str], trainable: 
     if graph.gradients or graph.updates:
         raise GraphError("the graph has gradients or updates already: differentiate the forward graph")
     needed = _needed(graph, _checked(graph, trainable))
-    stopped = {value for node in graph.nodes if node.outputs[0] in needed for value in node.outputs[1:]}
+    by_products = (value for node in graph.nodes if node.outputs[0] in needed for value in node.outputs[1:])
+    stopped = {value for value in by_products if value.role is not Role.INDEX}
     backward = _Backward(graph)
     for name, gradient in output_gradients.items():
         value = next((value for value in graph.outputs if value.name == name), None)

@@ -27,7 +27,7 @@ def evaluate(
     """
     check_kind("graph", graph, Graph, "a Graph")
     check_kind("values", values, Mapping, "a dict of arrays by name")
-    if not isinstance(dtype, (type, np.dtype, str)) or dtype not in (np.float64, np.float32):
+    if not isinstance(dtype, (type, np.dtype)) or dtype not in (np.float64, np.float32):
         raise TypeError(f"dtype={shown(dtype)}: expected numpy.float64 or numpy.float32")
     arrays = _inputs(graph, values, np.dtype(dtype))
     batch = next((len(arrays[value.name]) for value in graph.inputs if value.batched), None)

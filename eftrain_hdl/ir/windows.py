@@ -56,9 +56,10 @@ class Windows:
         """Row and column within the window, and the NumPy index of what all windows see there of padded maps; row by
         row.
         """
+        counts = self.counts
         for tap in product(*map(range, self.kernel)):
             rows, columns = (
                 slice(first, first + (count - 1) * step + 1, step)
-                for first, count, step in zip(tap, self.counts, self.stride, strict=True)
+                for first, count, step in zip(tap, counts, self.stride, strict=True)
             )
             yield tap[0], tap[1], (..., rows, columns)

@@ -37,9 +37,8 @@ class GraphStep:
 
     def step(self, x: Array, dlogits: Array) -> Array:
         """The logits before the step."""
-        values = evaluate(
-            self.graph, {"input": x, "logits_gradient": dlogits, **self.held}, self.scalars, self.dtype
-        )  # fmt: skip
+        given = {"input": x, "logits_gradient": dlogits, **self.held}
+        values = evaluate(self.graph, given, self.scalars, self.dtype)
         self.gradients = {
             value.name: values[gradient.name]
             for value, gradient in self.graph.gradients

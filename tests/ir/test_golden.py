@@ -73,7 +73,7 @@ def test_other_optimizers(optimizer: SGD) -> None:
 
 
 def test_training_with_the_loss_in_float32() -> None:
-    """Both lose to rounding, so the loss is compared, after steps that lower it."""
+    """Rounding differs, so it is the losses that are compared, over steps that lower them."""
     model = models["lenet"]((1, 8, 8), 10)
     start = initial_parameters(model, 3)
     ours = GraphStep(model, OPTIMIZER, start, np.float32)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from eftrain_hdl.ir import (
+    OPERATIONS,
     Add,
     AddBias,
     Convolution,
@@ -23,10 +25,17 @@ from eftrain_hdl.ir import (
     SumPositions,
     Unpool,
     Value,
+    operations,
 )
 from eftrain_hdl.ir.values import Role
 
 NOTHING = np.zeros(0)
+
+
+def test_the_list_has_every_file() -> None:
+    files = sorted(path.stem for path in Path(operations.__file__).parent.glob("[a-z]*.py"))
+    assert sorted(kind.__module__.rpartition(".")[2] for kind in OPERATIONS) == files
+    assert {kind.__name__ for kind in OPERATIONS} | {"OPERATIONS"} == set(operations.__all__)
 
 
 def apply(operation: Operation, *inputs: Any) -> Any:

@@ -13,10 +13,12 @@ from eftrain_hdl.ir import (
     Array,
     GraphBuilder,
     GraphError,
+    MaxPool,
     Node,
     Operation,
     Result,
     Role,
+    Unpool,
     Value,
     differentiate,
     evaluate,
@@ -133,3 +135,33 @@ def test_no_gradient_flows_through_a_by_product_unseen() -> None:
     with pytest.raises(GraphError, match=rule):
         differentiate(graph, output_gradients(graph))
     assert differentiate(graph, {first.name: "dy"}).gradient(y) == Value("dy", first.shape, Role.INPUT)
+
+
+@dataclass(frozen=True)
+class Aside(Operation):
+    """``x``, with an INDEX looked at."""
+
+    operands: ClassVar[tuple[str, ...]] = ("x", "index")
+    index_operands: ClassVar[frozenset[str]] = frozenset({"index"})
+
+    def results(self, inputs: tuple[Value, ...]) -> tuple[Result, ...]:
+        return (same("x", inputs[0], "index", inputs[1]),)
+
+    def evaluate(self, inputs: tuple[Array, ...], scalars: Array) -> tuple[Array, ...]:
+        return (inputs[0] + 0 * inputs[1],)
+
+    def gradient(self, position: int, node: Node, dy: Value, builder: GraphBuilder) -> Value:
+        return dy
+
+
+def test_an_index_has_no_gradient_that_could_be_missed() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", (2, 4, 4))
+    with builder.layer("0", "Conv2d"):
+        y = Conv2d(2, 2, 1).trace(builder, x)
+    with builder.layer("1", "Test"):
+        maxima, index = builder.add_all(MaxPool((2, 2), (2, 2)), y)
+        graph = builder.finish([builder.add(Aside(), maxima, index)])
+    graph = differentiate(graph, output_gradients(graph))
+    assert graph.gradient(maxima) == graph.value("d.1.aside") and graph.gradient(index) is None
+    assert [one.operation for one in graph.users(index)] == [Aside(), Unpool((2, 2), (2, 2), (0, 0), (4, 4))]

@@ -65,8 +65,8 @@ def check(forward: Graph, values: dict[str, Array]) -> None:
         if theirs[node.outputs[0].name].requires_grad:
             theirs[node.outputs[0].name].retain_grad()
     # One sum of all outputs in the weights that the host would write as their gradients.
-    sum((theirs[name] * torch.tensor(values[d])).sum() for name, d in output_gradients(forward).items()
-        if d in values).backward()  # fmt: skip
+    ends = [(theirs[name], values[d]) for name, d in output_gradients(forward).items() if d in values]
+    sum((end * torch.tensor(weights)).sum() for end, weights in ends).backward()
     for node in forward.nodes:
         name = node.outputs[0].name
         assert difference(ours[name], theirs[name].detach().numpy()) <= TOLERANCE, name

@@ -1,6 +1,10 @@
 """Load unit: DRAM to one of the on-chip memories."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -17,6 +21,46 @@ __all__ = ["LoadUnit"]
 
 PENDING = 8
 """Loads whose transfers may be with the DMA at the same time."""
+
+
+class _PendingLayout(data.StructLayout):
+    """A load whose request was made: what went wrong with it, if anything, and what to do with its beats."""
+
+    def __init__(self) -> None:
+        super().__init__({"code": 8, "target": 4, "planar": 1, "post": SEMAPHORES, "nest": LoadNestLayout()})
+
+
+class _Receiving(NamedTuple):
+    """The load whose beats come, and where the present beat belongs."""
+
+    active: Signal
+    refused: Signal
+    """The next load was refused, because of ``code``, and all before it have come."""
+    code: Value
+    accept: Signal
+    """A beat is taken."""
+    item_end: Signal
+    """It is the last of its item."""
+    target: Signal
+    planar: Signal
+    post: Signal
+    address: Value
+    lane: Value
+
+
+class _Checked(NamedTuple):
+    """A beat as it came a cycle ago, with the verdict on its address."""
+
+    valid: Signal
+    inside: Signal
+    """The target has this address."""
+    final: Signal
+    """It is the last of its load."""
+    torn: Signal
+    """It is the last of its load, but not of its item."""
+    address: Signal
+    lane: Signal
+    words: data.View
 
 
 class LoadUnit(wiring.Component):
@@ -66,28 +110,29 @@ class LoadUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, control = self.config, self.control
-        instruction = control.instruction.payload
         stopped = Signal()
         discard = Signal()
-        m.d.comb += discard.eq(stopped | control.halt)
+        m.d.comb += discard.eq(stopped | self.control.halt)
+        pending = self._elaborate_request(m, discard)
+        receiving = self._elaborate_receive(m, pending, discard)
+        checked = self._elaborate_check(m, receiving, discard)
+        self._elaborate_write(m, receiving, checked, discard)
+        self._elaborate_errors(m, receiving, checked, stopped, discard)
+        m.d.comb += self.control.busy.eq(pending.r_rdy | receiving.active | checked.valid | self.write.en)
+        return m
 
-        # Request side.
-        pending_layout = data.StructLayout({
-            "code": 8, "target": 4, "planar": 1, "post": SEMAPHORES, "nest": LoadNestLayout(),
-        })
-        m.submodules.pending = pending = SyncFIFO(width=pending_layout.size, depth=PENDING)
-        m.submodules.request = request = TransferRequest(config)
-        entry = Signal(pending_layout)
+    def _elaborate_request(self, m: Module, discard: Signal) -> SyncFIFO:
+        """Pass the transfers of instructions to the DMA, and put the loads into the FIFO that is returned."""
+        control = self.control
+        instruction = control.instruction.payload
+        m.submodules.pending = pending = SyncFIFO(width=_PendingLayout().size, depth=PENDING)
+        m.submodules.request = request = TransferRequest(self.config)
+        entry = Signal(_PendingLayout())
         m.d.comb += [request.fields[name].eq(instruction[name]) for name in TransferFields().members]
-        if self.opcode is Opcode.LOAD_X:
-            target_bad = instruction.target != Target.STREAMING
-        else:
-            target_bad = (instruction.target == 0) | (instruction.target > Target.OPERAND_C) | instruction.planar
         m.d.comb += [
             request.start.eq(control.instruction.valid & pending.w_rdy & ~discard),
             request.extra_bad.eq(
-                target_bad
+                self._bad_target(instruction)
                 | (instruction.x_count == 0) | (instruction.y_count == 0) | (instruction.z_count == 0)
                 | (instruction.x_phase >= instruction.x_phases) | (instruction.y_phase >= instruction.y_phases)
             ),
@@ -101,14 +146,23 @@ class LoadUnit(wiring.Component):
         ]
         m.d.comb += [entry.nest[name].eq(instruction[name]) for name in LoadNestLayout().members]
         wiring.connect(m, request.transfer, wiring.flipped(self.transfer))
+        return pending
 
-        # Receive side.
+    def _bad_target(self, instruction: data.View) -> Value:
+        if self.opcode is Opcode.LOAD_X:
+            return instruction.target != Target.STREAMING
+        return (instruction.target == 0) | (instruction.target > Target.OPERAND_C) | instruction.planar
+
+    def _elaborate_receive(self, m: Module, pending: SyncFIFO, discard: Signal) -> _Receiving:
+        """Take the beats of one load after the other, and follow their items."""
+        config = self.config
         m.submodules.nest = nest = LoadNest()
-        head = data.View(pending_layout, pending.r_data)
+        head = data.View(_PendingLayout(), pending.r_data)
         active = Signal()
         target = Signal(4, reset_less=True)
         planar = Signal(reset_less=True)
         post = Signal(SEMAPHORES, reset_less=True)
+        # An item is one beat; else it is a lane vector.
         whole = Signal(reset_less=True)
         beat = Signal(range(config.vector_beats + 1), reset_less=True)
         item_end = Signal()
@@ -136,60 +190,86 @@ class LoadUnit(wiring.Component):
             ]
         with m.Elif(accept):
             m.d.sync += [active.eq(~self.data.payload.last), beat.eq(Mux(item_end, 0, beat + 1))]
+        return _Receiving(
+            active=active,
+            refused=bad_head,
+            code=head.code,
+            accept=accept,
+            item_end=item_end,
+            target=target,
+            planar=planar,
+            post=post,
+            address=nest.address,
+            lane=Mux(whole, 0, beat * config.vector_lanes),
+        )
 
-        # Check, then write.
-        checked = Signal()
-        final = Signal(reset_less=True)
-        torn = Signal(reset_less=True)
-        address = Signal(24, reset_less=True)
-        lane = Signal(7, reset_less=True)
-        words = Signal(beat_layout(config), reset_less=True)
+    def _elaborate_check(self, m: Module, receiving: _Receiving, discard: Signal) -> _Checked:
+        """Register the beat with its address, and compare that with the depth of the target."""
+        config = self.config
+        beat = _Checked(
+            valid=Signal(name="checked"),
+            inside=Signal(name="inside"),
+            final=Signal(name="final", reset_less=True),
+            torn=Signal(name="torn", reset_less=True),
+            address=Signal(24, name="address", reset_less=True),
+            lane=Signal(7, name="lane", reset_less=True),
+            words=Signal(beat_layout(config), name="words", reset_less=True),
+        )
         m.d.sync += [
-            checked.eq(accept & ~discard),
-            final.eq(self.data.payload.last),
-            torn.eq(self.data.payload.last & ~item_end),
-            address.eq(nest.address),
-            lane.eq(Mux(whole, 0, beat * config.vector_lanes)),
-            words.eq(self.data.payload.data),
+            beat.valid.eq(receiving.accept & ~discard),
+            beat.final.eq(self.data.payload.last),
+            beat.torn.eq(self.data.payload.last & ~receiving.item_end),
+            beat.address.eq(receiving.address),
+            beat.lane.eq(receiving.lane),
+            beat.words.eq(self.data.payload.data),
         ]
-        inside = Signal()
-        with m.Switch(Cat(target, planar)):
+        with m.Switch(Cat(receiving.target, receiving.planar)):
             with m.Case(Target.STREAMING | 0x10):
                 elements = config.streaming_depth * config.lanes
-                starts = elements - config.vector_lanes
-                m.d.comb += inside.eq(address <= starts)
+                m.d.comb += beat.inside.eq(beat.address <= elements - config.vector_lanes)
             with m.Case(Target.STREAMING):
-                m.d.comb += inside.eq(address < config.streaming_depth)
+                m.d.comb += beat.inside.eq(beat.address < config.streaming_depth)
             with m.Case(Target.STATIONARY):
-                m.d.comb += inside.eq(address < config.stationary_depth)
+                m.d.comb += beat.inside.eq(beat.address < config.stationary_depth)
             with m.Default():
-                m.d.comb += inside.eq(address < config.operand_depth)
+                m.d.comb += beat.inside.eq(beat.address < config.operand_depth)
+        return beat
 
-        values = {"target": target, "planar": planar, "address": address, "lane": lane, "data": words}
+    def _elaborate_write(self, m: Module, receiving: _Receiving, checked: _Checked, discard: Signal) -> None:
+        """Write the good beats; the semaphores come with the last one."""
+        values = {
+            "target": receiving.target, "planar": receiving.planar, "address": checked.address, "lane": checked.lane,
+            "data": checked.words,
+        }  # fmt: skip
         for member, value in values.items():
             port = getattr(self.write, member)
             register = Signal(port.shape(), name=f"write_{member}", reset_less=True)
             m.d.sync += register.eq(value)
             m.d.comb += port.eq(register)
+        good = checked.valid & checked.inside
         m.d.sync += [
-            self.write.en.eq(checked & inside & ~discard),
-            control.posted.eq(checked & inside & final & ~torn & ~discard),
-            control.post.eq(post),
-            control.error.eq(0),
+            self.write.en.eq(good & ~discard),
+            self.control.posted.eq(good & checked.final & ~checked.torn & ~discard),
+            self.control.post.eq(receiving.post),
         ]
-        with m.If(bad_head & ~checked):
+
+    def _elaborate_errors(
+        self, m: Module, receiving: _Receiving, checked: _Checked, stopped: Signal, discard: Signal
+    ) -> None:
+        """Report a refused load once all before it is written, or a beat that has no place, and stop."""
+        control = self.control
+        m.d.sync += control.error.eq(0)
+        with m.If(receiving.refused & ~checked.valid):
             m.d.sync += [
                 control.error.eq(1),
-                control.error_code.eq(head.code),
+                control.error_code.eq(receiving.code),
                 control.error_address.eq(0),
                 stopped.eq(1),
             ]
-        with m.Elif(checked & ~discard & (~inside | torn)):
+        with m.Elif(checked.valid & ~discard & (~checked.inside | checked.torn)):
             m.d.sync += [
                 control.error.eq(1),
-                control.error_code.eq(Mux(inside, ErrorCode.BAD_FIELD, ErrorCode.CHIP_ADDRESS)),
-                control.error_address.eq(address),
+                control.error_code.eq(Mux(checked.inside, ErrorCode.BAD_FIELD, ErrorCode.CHIP_ADDRESS)),
+                control.error_address.eq(checked.address),
                 stopped.eq(1),
             ]
-        m.d.comb += control.busy.eq(pending.r_rdy | active | checked | self.write.en)
-        return m

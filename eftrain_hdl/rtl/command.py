@@ -238,7 +238,7 @@ class CommandProcessor(wiring.Component):
                 m.d.comb += words.o.ready.eq(1)
                 with m.If(words.exhausted):
                     fail(ErrorCode.BAD_LENGTH)
-                with m.Elif(taken):
+                with m.Elif(words.o.valid):  # and so taken; that signal has the queues in other states behind it
                     with m.If(head != 0):
                         fail(ErrorCode.BAD_FIELD)
                     with m.Else():

@@ -1,8 +1,12 @@
 """Instruction set: the one source of truth for encodings and for what every instruction does.
 
 A program is a sequence of instructions in DRAM, fetched from the first to END. An instruction is a whole number of
-32-bit words, its length fixed by its opcode. Word 0 holds the opcode, word 1 the masks of semaphores. Fields follow in
-the order of the tables below, least significant bits first; a field never straddles two words.
+32-bit words. Word 0 holds the opcode, word 1 the masks of semaphores. Fields follow in the order of the tables below,
+least significant bits first; a field never straddles two words.
+
+**Short instructions.** An instruction may end before its last word: the words that it lacks are those of the
+instruction of the same opcode before it. Fields that change most often therefore come first. The first instruction of
+an opcode in a program has all its words. :func:`assemble` leaves out what it can.
 
 **Units and order.** Every instruction belongs to one unit: LOAD_X, LOAD_A, COMPUTE, VECTOR, STORE_0, STORE_1 or the
 command processor (BARRIER, END). A unit executes its own instructions in program order; units run beside each other. An
@@ -20,7 +24,7 @@ With strides (what one increment of index ``k`` is worth) ``step[k] = stride[k] 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -37,11 +41,15 @@ __all__ = [
     "Target",
     "Semaphore",
     "FORMATS",
+    "HEADER_WORDS",
     "NO_INDEX",
     "SEMAPHORES",
     "INSTRUCTION_ALIGNMENT",
     "assemble",
     "disassemble",
+    "frames",
+    "lengths",
+    "queue_words",
     "steps",
     "strides",
 ]
@@ -96,12 +104,15 @@ class Semaphore(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an instruction: name, width in bits (at most 32), signedness and meaning."""
+    """One field of an instruction: name, width in bits (at most 32), signedness, meaning, and whether it takes the
+    highest bits of its word.
+    """
 
     name: str
     bits: int
     signed: bool = False
     doc: str = ""
+    top: bool = False
 
 
 def _levels(prefix: str, levels: int, quantities: Sequence[tuple[str, int]], doc: str) -> list[Field]:
@@ -112,29 +123,29 @@ def _levels(prefix: str, levels: int, quantities: Sequence[tuple[str, int]], doc
     return out
 
 
-_TRANSFER = [
+_ADDRESS = [
     Field("address_low", 32, False, "DRAM byte address of the first run, bits 31:0; a multiple of the beat"),
     Field("address_high", 32, False, "DRAM byte address, bits 63:32"),
+]
+_RUNS = [
     Field("run", 32, False, "beats of one contiguous run, 1 to 2**24 - 1"),
     Field("count1", 16, False, "runs of the innermost repetition"),
     Field("count2", 16, False, "repetitions"),
     Field("count3", 16, False, "repetitions"),
-    Field("reserved", 16, False, "zero"),
     Field("stride1", 32, True, "bytes from run to run; plain strides from the start of each level, not steps"),
     Field("stride2", 32, True, "bytes per repetition at level 2"),
     Field("stride3", 32, True, "bytes per repetition at level 3"),
 ]
 
-_STORE_0 = [field for field in _TRANSFER if field.name != "reserved"]
-_STORE_0[6:6] = [
-    Field("stamp", 1, False, "append the cycle count to the timestamp log when the store is complete"),
-    Field("reserved", 15, False, "zero"),
-]
+_STAMP = Field("stamp", 1, False, "append the cycle count to the timestamp log when the store is complete")
+_STORE_0 = [*_ADDRESS, *_RUNS[:4], _STAMP, *_RUNS[4:]]
 
-_LOAD = _TRANSFER + [
+_LOAD = [
     Field("target", 4, False, "Target"),
     Field("planar", 1, False, "STREAMING only: addresses are elements, one item is a beat of consecutive elements"),
-    Field("base", 24, True, "on-chip address of the origin"),
+    Field("base", 24, True, "on-chip address of the origin", top=True),
+    *_ADDRESS,
+    *_RUNS,
     Field("x_count", 16, False, "items per x sweep"),
     Field("y_count", 16, False, "x sweeps per y sweep"),
     Field("z_count", 16, False, "y sweeps per z sweep; w is unbounded"),
@@ -160,20 +171,20 @@ _COMPUTE = [
     Field("init", 1, False, "the first block of every b3 index overwrites the accumulators instead of adding"),
     Field("lanes_per_block", 1, False, "the lane table moves on by `lanes` entries per block (pixel vectors)"),
     Field("ones", 1, False, "each block ends with one extra vector: 1.0 in the valid lanes"),
-    Field("bank", 2, False, "accumulator bank"),
     Field("chained", 1, False, "no word of the first block comes earlier in it than in the last block before"),
     Field("a_rows", 16, False, "rows that exist, 1 to Tm; the others get zeros"),
-    Field("a_base", 24, True, "stationary address of the first block"),
+    Field("bank", 2, False, "accumulator bank", top=True),
     Field("a_lane", 8, False, "transposed: buffer lane of row 0"),
-    Field("a_tile", 24, True, "stationary address from one group of `lanes` rows to the next (rows > lanes)"),
+    Field("a_base", 24, True, "stationary address of the first block"),
+    Field("lane_base", 8, True, "buffer lane read by pixel vectors"),
     Field("v_base", 24, True, "streaming address"),
+    Field("ones_acc", 16, True, "accumulator word of the extra vector, added to the block's acc"),
+    Field("acc_base", 16, True, "accumulator word"),
     Field("row_base", 16, True, "row coordinate of the first vector"),
     Field("col_base", 16, True, "column coordinate of the first vector"),
-    Field("acc_base", 16, True, "accumulator word"),
-    Field("lane_base", 8, True, "buffer lane read by pixel vectors"),
     Field("row_limit", 16, False, "a lane counts only where 0 <= row < row_limit"),
     Field("col_limit", 16, False, "and 0 <= column < col_limit"),
-    Field("ones_acc", 16, True, "accumulator word of the extra vector, added to the block's acc"),
+    Field("a_tile", 24, True, "stationary address from one group of `lanes` rows to the next (rows > lanes)"),
     Field("lanes_total", 32, False, "entries of the lane table that exist (pixels of the tile, or lanes), 24 bits"),
     *_levels("b", 4, COMPUTE_BLOCK_QUANTITIES, "block nest"),
     *_levels("s", 4, COMPUTE_STREAM_QUANTITIES, "stream nest"),
@@ -201,7 +212,6 @@ VECTOR_QUANTITIES = (
 
 _VECTOR = [
     Field("source", 1, False, "primary source: 0 accumulators, 1 operand memory C"),
-    Field("bank", 2, False, "accumulator bank"),
     Field("mask_a", 1, False, "zero where operand A is not above zero"),
     Field("match_a", 1, False, "zero where operand A, as an integer, is not the index"),
     Field("add_a", 1, False, "add scale_a * operand A"),
@@ -214,9 +224,10 @@ _VECTOR = [
     Field("sgd", 1, False, "output 0 is operand A - LEARNING_RATE * value, output 1 the value"),
     Field("emit_0", 1, False, "send output 0 (the value) to STORE_0"),
     Field("emit_1", 1, False, "send output 1 (reduce: the index; sgd: the value) to STORE_1"),
-    Field("acc_base", 16, True, "accumulator word"),
     Field("group_base", 8, True, "group of vector_lanes rows"),
+    Field("bank", 2, False, "accumulator bank", top=True),
     Field("a_base", 16, True, "operand A beat"),
+    Field("acc_base", 16, True, "accumulator word"),
     Field("b_base", 16, True, "operand B beat"),
     Field("c_base", 16, True, "operand C beat"),
     Field("row_base", 16, True, "row coordinate"),
@@ -231,9 +242,11 @@ _VECTOR = [
     *_levels("n", VECTOR_LEVELS, VECTOR_QUANTITIES, "nest"),
 ]
 
+HEADER_WORDS = 2
+_LENGTH_BIT = 8
 _HEADER = [
     Field("opcode", 8, False, "Opcode"),
-    Field("length", 8, False, "words of the instruction; must be what the opcode says"),
+    Field("length", 8, False, "words of the instruction, at least the header; those behind are as they were before"),
     Field("tag", 16, False, "free for the compiler; reported on error"),
     Field("wait", SEMAPHORES, False, "semaphores taken before the start"),
     Field("post", SEMAPHORES, False, "semaphores given at the end"),
@@ -242,7 +255,7 @@ _HEADER = [
 
 @dataclass(frozen=True)
 class InstructionFormat:
-    """Encoding of one opcode: its unit, its fields with their place, and its length in words."""
+    """Encoding of one opcode: its unit, its fields with their place, and the words that it has if it is not short."""
 
     opcode: Opcode
     unit: Unit
@@ -257,9 +270,29 @@ class InstructionFormat:
         for field in (*_HEADER, *body):
             if bit + field.bits > 32:
                 word, bit = word + 1, 0
+            if field.top:
+                bit = 32 - field.bits
             places[field.name] = (word, bit)
             bit += field.bits
         return cls(opcode, unit, (*_HEADER, *body), places, word + (bit > 0))
+
+    def gives_address(self, head: int) -> bool:
+        """Whether an instruction with this first word has a DRAM address, of its own; ValueError if it has half."""
+        if "address_low" not in self.places:
+            return False
+        length = head >> _LENGTH_BIT & 0xFF
+        low, high = (self.places[name][0] < length for name in ("address_low", "address_high"))
+        if low != high:
+            raise ValueError(f"{self.opcode.name} of {length} words ends between the two of its address")
+        return low
+
+    def refuse_length(self, length: int, first: bool) -> str:
+        """Why an instruction cannot have ``length`` words, ``first`` of its opcode in a program; empty if it can."""
+        if length == self.words or (HEADER_WORDS <= length < self.words and not first):
+            return ""
+        least = self.words if first else HEADER_WORDS
+        wanted = f"{self.words}" if least == self.words else f"{least} to {self.words}"
+        return f"{'the first ' if first else ''}{self.opcode.name} has {wanted} words, not {length}"
 
 
 FORMATS: Mapping[Opcode, InstructionFormat] = {
@@ -272,9 +305,25 @@ FORMATS: Mapping[Opcode, InstructionFormat] = {
         (Opcode.COMPUTE, Unit.COMPUTE, _COMPUTE),
         (Opcode.VECTOR, Unit.VECTOR, _VECTOR),
         (Opcode.STORE_0, Unit.STORE_0, _STORE_0),
-        (Opcode.STORE_1, Unit.STORE_1, _TRANSFER),
+        (Opcode.STORE_1, Unit.STORE_1, _ADDRESS + _RUNS),
     )
 }
+_LEAST_QUEUED = 8
+
+
+def queue_words(opcode: Opcode) -> int:
+    """Words of the queue before a unit: a power of two that holds eight whole instructions with their indices."""
+    return 1 << (_LEAST_QUEUED * (FORMATS[opcode].words + 1) - 1).bit_length()
+
+
+_ENDS: Mapping[Opcode, Mapping[str, int]] = {
+    opcode: {
+        field.name: layout.places["address_high" if field.name == "address_low" else field.name][0] + 1
+        for field in layout.fields
+    }
+    for opcode, layout in FORMATS.items()
+}
+"""Words that an instruction has at least if a field is not what it was before."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +351,7 @@ class Instruction:
         return self["address_low"] | self["address_high"] << 32
 
     def encode(self) -> list[int]:
-        """Words of the instruction.
+        """All words of the instruction.
 
         Raises
         ------
@@ -327,8 +376,32 @@ class Instruction:
 
 
 def assemble(program: Sequence[Instruction]) -> np.ndarray:
-    """Encode a program as an array of uint32."""
-    return np.array([word for instruction in program for word in instruction.encode()], dtype=np.uint32)
+    """Encode a program as an array of uint32; instructions are as short as they can be."""
+    words: list[int] = []
+    for instruction, length in zip(program, lengths(program), strict=True):
+        cut = instruction.encode()[:length]
+        cut[0] = cut[0] & ~(0xFF << _LENGTH_BIT) | length << _LENGTH_BIT
+        words += cut
+    return np.array(words, dtype=np.uint32)
+
+
+def lengths(program: Iterable[Instruction]) -> list[int]:
+    """Words that :func:`assemble` gives each instruction.
+
+    Both halves of an address are given or left out together: moving a program then changes no length.
+    """
+    before: dict[Opcode, Mapping[str, int]] = {}
+    out = []
+    for instruction in program:
+        opcode, values = instruction.opcode, instruction.values
+        last, ends = before.get(opcode), _ENDS[opcode]
+        if last is None:
+            out.append(FORMATS[opcode].words)
+        else:
+            changed = (ends[name] for name, _ in values.items() ^ last.items())
+            out.append(max(changed, default=0))
+        before[opcode] = values
+    return [max(length, HEADER_WORDS) for length in out]
 
 
 def disassemble(words: np.ndarray) -> list[Instruction]:
@@ -344,35 +417,46 @@ def disassemble(words: np.ndarray) -> list[Instruction]:
 
 def decode(words: np.ndarray, at: int) -> Iterator[Instruction]:
     """Instructions from a word index up to and including END, one by one; errors as of :func:`disassemble`."""
-    for start, layout in frames(words, at):
+    for _, layout, whole in frames(words, at):
         values = {}
         for field in layout.fields:
             word, bit = layout.places[field.name]
-            value = int(words[start + word]) >> bit & ((1 << field.bits) - 1)
+            value = int(whole[word]) >> bit & ((1 << field.bits) - 1)
             if field.signed and value >> (field.bits - 1):
                 value -= 1 << field.bits
             values[field.name] = value
         yield Instruction(layout.opcode, values)
 
 
-def frames(words: Sequence[int] | np.ndarray, at: int) -> Iterator[tuple[int, InstructionFormat]]:
-    """Where each instruction from a word index up to and including END begins, and its encoding; errors as of
-    :func:`disassemble`.
+Frame = tuple[int, InstructionFormat, Sequence[int] | np.ndarray]
+"""Index of an instruction's first word, its encoding, and all its words: as many as the encoding has."""
+
+
+def frames(words: Sequence[int] | np.ndarray, at: int) -> Iterator[Frame]:
+    """Where each instruction from a word index up to and including END begins, its encoding, and all its words; errors
+    as of :func:`disassemble`.
     """
+    before: dict[Opcode, Sequence[int] | np.ndarray] = {}
     while at < len(words):
         head = int(words[at])
         try:
             layout = FORMATS[Opcode(head & 0xFF)]
         except ValueError:
             raise ValueError(f"word {at}: bad opcode {head & 0xFF:#04x}") from None
-        if head >> 8 & 0xFF != layout.words:
-            raise ValueError(f"word {at}: {layout.opcode.name} has {layout.words} words, not {head >> 8 & 0xFF}")
-        if at + layout.words > len(words):
+        length, last = head >> _LENGTH_BIT & 0xFF, before.get(layout.opcode)
+        if wrong := layout.refuse_length(length, last is None):
+            raise ValueError(f"word {at}: {wrong}")
+        if at + length > len(words):
             break
-        yield at, layout
+        whole = words[at : at + length]
+        if length < layout.words:
+            assert last is not None
+            whole = [*map(int, whole), *map(int, last[length:])]
+        before[layout.opcode] = whole
+        yield at, layout, whole
         if layout.opcode is Opcode.END:
             return
-        at += layout.words
+        at += length
     raise ValueError(f"word {at}: the program has no END")
 
 

@@ -237,8 +237,8 @@ def assemble_aligned(program: Sequence[Instruction]) -> np.ndarray:
 def move_program(words: np.ndarray, shift: int) -> np.ndarray:
     """The program with every DRAM address ``shift`` bytes further on. ValueError if it cannot be decoded."""
     out = words.copy()
-    for at, layout in frames(words, 0):
-        if "address_low" in layout.places:
+    for at, layout, _ in frames(words, 0):
+        if layout.gives_address(int(words[at])):
             low, high = (at + layout.places[name][0] for name in ("address_low", "address_high"))
             address = (int(words[low]) | int(words[high]) << 32) + shift
             out[low], out[high] = address & 0xFFFF_FFFF, address >> 32

@@ -74,10 +74,11 @@ def _check_program(plan: Plan, program: PlannedProgram) -> None:
     values: list[int] = words.tolist()
     stamps = 1  # that of END
     try:
-        for at, layout in frames(values, 0):
-            one = values[at : at + layout.words]
+        for at, layout, whole in frames(values, 0):
+            one = list(whole)
             stamps += _stamped(layout, one)
             if "address_low" in layout.places:
+                layout.gives_address(values[at])
                 first, last = _extent(layout, one, plan.config.beat_bytes)
                 if not plan.memory_base <= first <= last <= end:
                     where = f"{layout.opcode.name} of {first:#x} to {last:#x}"

@@ -23,9 +23,8 @@ __all__ = [
     "rectify_backward",
 ]
 
-START_CYCLES, PIECE_CYCLES = 130, 20
-"""What a pass and each of its pieces cost beyond beats and latencies, so that a ReLU that stands alone takes as long as
-in the timing model.
+START_CYCLES = 155
+"""What a pass costs beyond beats and latencies, so that a ReLU that stands alone takes as long as in the timing model.
 """
 
 
@@ -62,8 +61,7 @@ class Pass:
         together = max(alone, (self.reads + self.writes) / ports.mixed_limit if self.writes else 0)
         # Nothing is loaded while the last piece is written.
         pace = alone / count + together * (count - 1) / count
-        pieces = count * (ports.read_latency + PIECE_CYCLES)
-        return START_CYCLES + pace + piece + pieces + (ports.write_latency if self.writes else 0)
+        return START_CYCLES + pace + piece + count * ports.read_latency + (ports.write_latency if self.writes else 0)
 
 
 def map_beats(config: Config, batch: int, shape: Sequence[int]) -> int:

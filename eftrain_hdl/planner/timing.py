@@ -15,14 +15,16 @@ from functools import lru_cache, partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit
+from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit, lengths, queue_words
 from eftrain_hdl.planner.flows import Memory
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
 __all__ = ["Timeline", "array_latency", "demand", "simulate_timing", "transfer_beats"]
 
-_QUEUE = 8
-"""Instructions that a queue holds besides the one being assembled."""
+_ROOM = {
+    layout.unit: queue_words(opcode) - 2 for opcode, layout in FORMATS.items() if layout.unit is not Unit.COMMAND
+}
+"""Words that a queue holds, besides the instruction being assembled, and still takes another instruction."""
 _LOADS = 8
 """Transfers a load unit hands to its DMA ahead."""
 _ASSEMBLE = 3
@@ -40,8 +42,7 @@ _STORE_BUFFER = 1024
 _VECTOR_START, _VECTOR_END = 10, 28
 _BURST_CYCLES = 2
 
-_SHAPES = {opcode: (layout.unit, layout.words) for opcode, layout in FORMATS.items()}
-"""Unit and words of each instruction."""
+_UNITS = {opcode: layout.unit for opcode, layout in FORMATS.items()}
 _TRANSFERS = frozenset({Opcode.LOAD_X, Opcode.LOAD_A, Opcode.STORE_0, Opcode.STORE_1})
 _BLOCK_COUNTS = tuple(f"b{k}_count" for k in range(4))
 _STREAM_COUNTS = tuple(f"s{k}_count" for k in range(4))
@@ -77,13 +78,19 @@ class _Model:
     def __init__(self, program: Sequence[Instruction], config: Config, ports: PortTiming) -> None:
         self.program, self.config, self.ports = program, config, ports
         self.latency, self.recurrence = array_latency(config)
-        self._shapes = [_SHAPES[instruction.opcode] for instruction in program]
+        self._shapes = [
+            (_UNITS[instruction.opcode], length)
+            for instruction, length in zip(program, lengths(program), strict=True)
+        ]
+        """Unit and words of each instruction."""
         self.now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
         self.timeline = Timeline()
         self._next = 0
         self._queued: dict[Unit, deque[int]] = {unit: deque() for unit in Unit}
+        self._held: dict[Unit, int] = dict.fromkeys(Unit, 0)
+        """Words that wait in each queue."""
         self._ready: dict[Unit, float] = dict.fromkeys(Unit, 0.0)
         self._asked: dict[Unit, bool] = dict.fromkeys(Unit, False)
         self._blocked = False
@@ -134,9 +141,11 @@ class _Model:
             self.at(end, self._dispatch)
             return
         queue = self._queued[unit]
-        if len(queue) > _QUEUE:
+        if self._held[unit] >= _ROOM[unit]:
             self._blocked = True
             return
+        if queue:
+            self._held[unit] += words + 1
         queue.append(self._next)
         self._open += 1
         self._next += 1
@@ -168,7 +177,9 @@ class _Model:
         queue = self._queued[unit]
         queue.popleft()
         if queue:
-            self._ready[unit] = self.now + self._shapes[queue[0]][1] + _ASSEMBLE
+            words = self._shapes[queue[0]][1]
+            self._held[unit] -= words + 1
+            self._ready[unit] = self.now + words + _ASSEMBLE
             self.at(self._ready[unit], lambda: self._ask(unit))
         else:
             self._ready[unit] = self.now + _ASSEMBLE

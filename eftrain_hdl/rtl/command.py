@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, Opcode, Unit
+from eftrain_hdl.isa import FORMATS, HEADER_WORDS, Opcode, Unit
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.descriptor import BeatLayout, TransferLayout
 from eftrain_hdl.rtl.issue_queue import OriginLayout
@@ -25,7 +25,8 @@ _RUN_BITS = 24
 class CommandProcessor(wiring.Component):
     """Runs one program per ``start``: fetch, check, dispatch in program order, BARRIER and END.
 
-    An instruction of n words occupies the dispatch for n + 2 cycles, more while its queue is full.
+    An instruction of n words (a short one has few) occupies the dispatch for n + 2 cycles, more while its queue is
+    full.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ class CommandProcessor(wiring.Component):
     finished : Out(1)
         High for one cycle when END is complete.
     error, error_code, error_address
-        High for one cycle. BAD_OPCODE; BAD_LENGTH (also: no program, one longer than the DMA can fetch, or without
-        END); BAD_FIELD (BARRIER or END with semaphores): with the byte address of the instruction. OUT_OF_WINDOW
-        (address bits above the address width): with that of the program.
+        High for one cycle. BAD_OPCODE; BAD_LENGTH (also: the first instruction of an opcode is short; no program, one
+        longer than the DMA can fetch, or without END); BAD_FIELD (BARRIER or END with semaphores): with the byte
+        address of the instruction. OUT_OF_WINDOW (address bits above the address width): with that of the program.
     origin : Out(OriginLayout)
         The instruction being dispatched.
     cycles : In(32)
@@ -138,13 +139,20 @@ class CommandProcessor(wiring.Component):
         end = Signal(reset_less=True)
         left = Signal(8, reset_less=True)
         wrong_length = Signal(reset_less=True)
+        whole, short = Signal(), Signal()
         expected = Signal(8)
+        begun = Signal(len(QUEUES), reset_less=True)  # queues that have had an instruction with all its words
         known = Signal(len(QUEUES) + 2)
         kinds = (*QUEUES, Opcode.BARRIER, Opcode.END)
         with m.Switch(head[:8]):
             for index, opcode in enumerate(kinds):
                 with m.Case(opcode):
                     m.d.comb += [known.eq(1 << index), expected.eq(FORMATS[opcode].words)]
+        length = head[8:16]
+        m.d.comb += [
+            whole.eq(length == expected),
+            short.eq((length < expected) & (length >= HEADER_WORDS) & (known[: len(QUEUES)] & begun).any()),
+        ]
 
         position = Signal(32, reset_less=True)
         index = Signal(32, reset_less=True)
@@ -181,7 +189,7 @@ class CommandProcessor(wiring.Component):
         with m.FSM() as self._sequence:
             with m.State("IDLE"):
                 m.d.comb += [self.running.eq(0), self.begun.eq(self.start & ~self.halt)]
-                m.d.sync += [position.eq(0), place.eq(0), index.eq(0), tag.eq(0)]
+                m.d.sync += [position.eq(0), place.eq(0), index.eq(0), tag.eq(0), begun.eq(0)]
                 with m.If(self.begun):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -201,8 +209,8 @@ class CommandProcessor(wiring.Component):
                     waits.eq(known[-2:].any()),
                     unknown.eq(known == 0),
                     end.eq(known[-1]),
-                    wrong_length.eq(head[8:16] != expected),
-                    left.eq(head[8:16]),
+                    wrong_length.eq(~whole & ~short),
+                    left.eq(length),
                     place.eq(position),
                 ]
                 with m.If(words.o.valid & ~self.halt):
@@ -222,6 +230,7 @@ class CommandProcessor(wiring.Component):
                     for k in range(len(QUEUES)):
                         m.d.comb += [self.queue[k].valid.eq(queue[k]), self.queue[k].payload.eq(index)]
                     with m.If(selected_ready):
+                        m.d.sync += begun.eq(begun | queue)
                         m.next = "WORDS"
             with m.State("WORDS"):
                 for k in range(len(QUEUES)):

@@ -1,16 +1,15 @@
 """Issue queue: buffers the instructions of one unit, assembles the next one and takes its semaphores."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from eftrain_hdl.isa import FORMATS, SEMAPHORES, Opcode
+from eftrain_hdl.isa import FORMATS, SEMAPHORES, Opcode, queue_words
 from eftrain_hdl.rtl.layouts import instruction_layout
 
 __all__ = ["IssueQueue", "OriginLayout"]
 
-MINIMUM_INSTRUCTIONS = 8
 IN_FLIGHT = 16
 """Instructions that a unit may have accepted but not completed."""
 
@@ -26,21 +25,22 @@ class IssueQueue(wiring.Component):
     """Memory-backed queue of one unit's instructions.
 
     The next instruction is assembled in a register of its own, one word a cycle, while the unit works on the present
-    one. As soon as it is complete its wait mask is asked for; when that is granted (at once if the mask is empty) it is
-    presented. The unit copies what it needs when it accepts the instruction: the assembly of the following one then
-    begins. Between two instructions of a unit lie at least ``words + 3`` cycles.
+    one; words that a short instruction lacks are those of the one before. As soon as it is complete its wait mask is
+    asked for; when that is granted (at once if the mask is empty) it is presented. The unit copies what it needs when
+    it accepts the instruction: the assembly of the following one then begins. Between two instructions of a unit lie at
+    least as many cycles as the second one has words, and three.
 
     Parameters
     ----------
     opcode : Opcode
         The instruction; all words that come in are taken for instructions of this kind.
     depth : int or None
-        Words of the queue. ``None`` takes the least power of two that holds eight instructions.
+        Words of the queue. ``None`` takes :func:`~eftrain_hdl.isa.queue_words`.
 
     Members
     -------
     words : In(stream of 32 bits)
-        For each instruction first its index in the program, then its words.
+        For each instruction first its index in the program, then as many words as its length says.
     instruction : Out(stream of the instruction's struct)
     posted : In(1)
         The unit completed its oldest instruction.
@@ -67,7 +67,7 @@ class IssueQueue(wiring.Component):
         self.opcode = opcode
         entry = FORMATS[opcode].words + 1
         if depth is None:
-            depth = 1 << (MINIMUM_INSTRUCTIONS * entry - 1).bit_length()
+            depth = queue_words(opcode)
         if not isinstance(depth, int) or depth < entry:
             raise ValueError(f"depth must be at least {entry} words for {opcode.name}, not {depth!r}")
         self.depth = depth
@@ -86,7 +86,6 @@ class IssueQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = FORMATS[self.opcode]
         m.submodules.queue = queue = SyncFIFOBuffered(width=32, depth=self.depth)
         # Room is judged a cycle late, so that `words.ready` is a register: hence two words in reserve, and the output
         # register, which fills a cycle late.
@@ -98,14 +97,8 @@ class IssueQueue(wiring.Component):
             self.words.ready.eq(room),
         ]
 
-        entry = layout.words + 1
-        assembled = Signal(32 * entry, reset_less=True)
-        count = Signal(range(entry + 1))
-        index, body = assembled[:32], assembled[32:]
+        index, complete = self._assemble(m, queue)
         instruction = self.instruction.payload
-        for field in layout.fields:
-            word, bit = layout.places[field.name]
-            m.d.comb += instruction[field.name].eq(body[32 * word + bit :][: field.bits])
 
         m.submodules.origins = origins = SyncFIFO(width=OriginLayout().size, depth=IN_FLIGHT)
         newest = Signal(OriginLayout(), reset_less=True)
@@ -121,20 +114,43 @@ class IssueQueue(wiring.Component):
             m.d.comb += self.oldest.eq(origins.r_data)
 
         granted = Signal()
-        complete = Signal()
         m.d.comb += [
-            complete.eq(count == entry),
-            queue.r_en.eq(~complete),
             self.take_mask.eq(instruction.wait),
             self.waiting.eq(complete & ~granted & (instruction.wait != 0)),
             self.take.eq(self.waiting & ~self.halt),
             self.instruction.valid.eq(granted & origins.w_rdy & ~self.halt),
-            self.empty.eq((count == 0) & (queue.level == 0)),
         ]
-        with m.If(queue.r_en & queue.r_rdy):
-            m.d.sync += [count.eq(count + 1), assembled.eq(Cat(assembled[32:], queue.r_data))]
         with m.If(complete & ~granted & (self.taken | (instruction.wait == 0))):
             m.d.sync += granted.eq(1)
         with m.If(self.instruction.valid & self.instruction.ready):
-            m.d.sync += [granted.eq(0), count.eq(0)]
+            m.d.sync += [granted.eq(0), complete.eq(0)]
         return m
+
+    def _assemble(self, m: Module, queue: SyncFIFOBuffered) -> tuple[Signal, Signal]:
+        """Fills the instruction, word by word; its index in the program, and whether it is complete."""
+        layout = FORMATS[self.opcode]
+        index = Signal(32, reset_less=True)
+        words = [Signal(32, name=f"word_{k}", reset_less=True) for k in range(layout.words)]
+        for field in layout.fields:
+            word, bit = layout.places[field.name]
+            m.d.comb += self.instruction.payload[field.name].eq(words[word][bit : bit + field.bits])
+
+        # One-hot: where the word at the head of the queue belongs, the index before the words.
+        place = Signal(layout.words + 1, init=1)
+        left = Signal(range(layout.words + 1), reset_less=True)
+        complete = Signal()
+        last = Signal()
+        taken = Signal()
+        m.d.comb += [
+            queue.r_en.eq(~complete),
+            taken.eq(queue.r_en & queue.r_rdy),
+            last.eq(~place[:2].any() & (left == 1)),
+            self.empty.eq(place[0] & ~complete & (queue.level == 0)),
+        ]
+        with m.If(taken):
+            m.d.sync += [place.eq(Mux(last, 1, place << 1)), complete.eq(last)]
+            m.d.sync += left.eq(Mux(place[1], queue.r_data[8:16] - 1, left - 1))
+        for at, register in enumerate([index, *words]):
+            with m.If(taken & place[at]):
+                m.d.sync += register.eq(queue.r_data)
+        return index, complete

@@ -16,7 +16,7 @@ class TransferFields(data.StructLayout):
 
     def __init__(self) -> None:
         super().__init__({
-            "address_low": 32, "address_high": 32, "run": 32, "count1": 16, "count2": 16, "count3": 16, "reserved": 16,
+            "address_low": 32, "address_high": 32, "run": 32, "count1": 16, "count2": 16, "count3": 16,
             "stride1": signed(32), "stride2": signed(32), "stride3": signed(32),
         })
 
@@ -71,7 +71,7 @@ class TransferRequest(wiring.Component):
         beyond = Signal(reset_less=True)
         m.d.sync += [
             no_run.eq((fields.run[:24] == 0) | (fields.run[24:] != 0)),
-            no_count.eq((fields.count1 == 0) | (fields.count2 == 0) | (fields.count3 == 0) | (fields.reserved != 0)),
+            no_count.eq((fields.count1 == 0) | (fields.count2 == 0) | (fields.count3 == 0)),
             extra_bad.eq(self.extra_bad),
             beyond.eq(fields.address_high[self.config.address_width - 32 :] != 0),
         ]

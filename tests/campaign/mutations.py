@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eftrain_hdl.isa import FORMATS, INSTRUCTION_ALIGNMENT, Field, Opcode
+from eftrain_hdl.isa import FORMATS, HEADER_WORDS, INSTRUCTION_ALIGNMENT, Field, Opcode, frames
 
 __all__ = ["KINDS", "Mutant", "mutate"]
 
@@ -28,13 +28,9 @@ class _Program:
 
     def __init__(self, words: np.ndarray) -> None:
         self.parts: list[np.ndarray] = []
-        at = 0
-        while True:
-            layout = FORMATS[Opcode(int(words[at]) & 0xFF)]
-            self.parts.append(words[at : at + layout.words].copy())
-            at += layout.words
-            if layout.opcode is Opcode.END:
-                return
+        starts = [at for at, _, _ in frames(words, 0)]
+        for at, end in zip(starts, [*starts[1:], starts[-1] + HEADER_WORDS], strict=True):
+            self.parts.append(words[at:end].copy())
 
     def words(self) -> np.ndarray:
         joined = np.concatenate(self.parts)
@@ -67,12 +63,15 @@ def _bits(program: _Program, choice: random.Random) -> str:
 def _field(program: _Program, choice: random.Random) -> str:
     k = choice.randrange(len(program.parts) - 1)
     layout = FORMATS[program.opcode(k)]
-    field = choice.choice(layout.fields[2:])  # opcode and length are for the other kinds
-    place, part = layout.places[field.name], program.parts[k]
+    part = program.parts[k]
+    # Opcode and length are for the other kinds; a short instruction has some of the fields.
+    field = choice.choice([one for one in layout.fields[2:] if layout.places[one.name][0] < len(part)])
+    place = layout.places[field.name]
     old, top = _get(part, field, place), (1 << field.bits) - 1
     values = [0, 1, top, top >> 1, (top >> 1) + 1, choice.randint(0, top), old + 1, old - 1, old * 2, old // 2]
     values += [choice.randrange(1 << choice.randint(1, field.bits)) for _ in range(3)]
-    values += [_get(other, field, place) for other in program.parts if int(other[0]) & 0xFF == layout.opcode][:40]
+    values += [_get(other, field, place) for other in program.parts
+               if int(other[0]) & 0xFF == layout.opcode and place[0] < len(other)][:40]  # fmt: skip
     value = choice.choice([v & top for v in values if v & top != old] or [old ^ 1])
     _set(part, field, place, value)
     return f"#{k} {layout.opcode.name}.{field.name} {old:#x} -> {value:#x}"

@@ -154,7 +154,7 @@ def test_places_and_programs_are_checked(written: Path, tmp_path: Path) -> None:
     refused(programs_with("program.update", lambda words: words[:-1]), "program update is uint32 .*whole lines")
     refused(programs_with("program.update", lambda words: words.view(np.int32)), "program update is int32")
     refused(put(0, 0), "program forward, word 0: bad opcode 0x00")
-    refused(put(0, 0x1100 | Opcode.LOAD_X), "program forward, word 0: LOAD_X has .* words, not 17")
+    refused(put(0, 0x1100 | Opcode.LOAD_X), "program forward, word 0: the first LOAD_X has 20 words, not 17")
     refused(put(load["address_high"][0], 1), "program forward, word 0: LOAD_X of 0x1.* lies outside of")
     refused(put(load["run"][0], 1 << 30), "program forward, word 0: LOAD_X of .* lies outside of")
     backwards = put([load["count1"][0], load["stride1"][0]], [0x10002, 1 << 31])

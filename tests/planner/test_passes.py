@@ -42,7 +42,7 @@ def test_what_is_needed_most_sets_the_pace() -> None:
         (Pass(beats, beats, beats), PortTiming(read_rate=0.25), 4 * beats),
         (Pass(beats, beats, beats), PortTiming(write_rate=0.125), 8 * beats),
     ):
-        pieces = beats / 32 * (ports.read_latency + passes.PIECE_CYCLES)
+        pieces = beats / 32 * ports.read_latency
         assert work.cycles(config, ports) - pieces == pytest.approx(expected, rel=1e-3)
 
 

@@ -142,6 +142,20 @@ def test_log_keeps_the_first_entries_and_counts_all() -> None:
     assert len(result.timestamps) == 512 and result.timestamps == sorted(set(result.timestamps))
 
 
+@pytest.mark.parametrize("length", [2, 3, 10, 19])
+def test_short_instructions_pass_as_they_are(length: int) -> None:
+    short = [LOAD[0] & ~0xFF00 | length << 8, *LOAD[1:length]]
+    result = run(LOAD + short + short + LOAD + END)
+    assert result.error is None and result.finished_at is not None
+    assert result.queues[0] == [0, *LOAD, 1, *short, 2, *short, 3, *LOAD]
+
+
+def test_the_first_instruction_of_an_opcode_is_whole() -> None:
+    short = [LOAD[0] & ~0xFF00 | 0x200, LOAD[1]]
+    assert run(LOAD + short + END).error is None
+    assert run(short + LOAD + END, cycles=150).error == (ErrorCode.BAD_LENGTH, ADDRESS, 0, 7)
+
+
 def test_what_lies_behind_end_is_dropped() -> None:
     result = run(END + [0xFFFF_FFFF] * 30)
     assert result.error is None and result.finished_at is not None
@@ -159,6 +173,12 @@ LOAD = Instruction(Opcode.LOAD_X, {"tag": 7}).encode()
     ([END[0], 1], ErrorCode.BAD_FIELD, 0, 0, 99),
     (LOAD + LOAD, ErrorCode.BAD_LENGTH, 160, 2, 7),
     (LOAD + LOAD[:6], ErrorCode.BAD_LENGTH, 80, 1, 7),
+    ([LOAD[0] - 0x100, *LOAD[1:], *END], ErrorCode.BAD_LENGTH, 0, 0, 7),
+    (LOAD + [LOAD[0] & ~0xFF00 | 0x100, *END], ErrorCode.BAD_LENGTH, 80, 1, 7),
+    (LOAD + [LOAD[0] & ~0xFF00, *END], ErrorCode.BAD_LENGTH, 80, 1, 7),
+    (LOAD + [LOAD[0] + 0x100, *LOAD[1:], 0, *END], ErrorCode.BAD_LENGTH, 80, 1, 7),
+    (LOAD + [LOAD[0] & ~0xFFFF | 0x1300 | Opcode.LOAD_A, *LOAD[1:19], *END], ErrorCode.BAD_LENGTH, 80, 1, 7),
+    (BARRIER + [BARRIER[0] + 0x100, 0, 0, *END], ErrorCode.BAD_LENGTH, 8, 1, 0),
 ])
 def test_bad_programs(words: list[int], code: ErrorCode, place: int, index: int, tag: int) -> None:
     result = run(words, cycles=150)

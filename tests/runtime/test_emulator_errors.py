@@ -57,7 +57,6 @@ def test_load_counts_of_zero(device: Device, field: str) -> None:
     "instruction, text",
     [
         (load_x(run=1 << 24), "run is 16777216"),
-        (load_x(reserved=3), "reserved is 3"),
         (load_x(run=3), "6 words do not make whole vectors of 4"),
         (load_x(x_phases=3, x_phase=3), "x_phase 3 does not exist"),
         (load_x(y_phase=1), "y_phase 1 does not exist"),
@@ -270,15 +269,15 @@ def fails_raw(device: Device, words: np.ndarray, code: ErrorCode, index: int, of
 
 
 def test_encodings(device: Device) -> None:
-    good = assemble([compute(), end()])
-    size = 4 * FORMATS[Opcode.COMPUTE].words
+    good = assemble([vector(), end()])
+    size = 4 * FORMATS[Opcode.VECTOR].words
     for opcode in (0, 3, 0xFF):
         bad = good.copy()
         bad[size // 4] = bad[size // 4] & np.uint32(0xFFFFFF00) | np.uint32(opcode)
         fails_raw(device, bad, ErrorCode.BAD_OPCODE, 1, size, f"opcode {opcode:#04x}")
     bad = good.copy()
     bad[0] ^= np.uint32(1 << 8)
-    fails_raw(device, bad, ErrorCode.BAD_LENGTH, 0, 0, "COMPUTE has")
+    fails_raw(device, bad, ErrorCode.BAD_LENGTH, 0, 0, "the first VECTOR has 41 words, not 40")
     # Programs are fetched in whole beats, here of two words.
     assert len(good) % 2
     fails_raw(device, good[:-1], ErrorCode.BAD_LENGTH, 1, size, "past the end")
@@ -288,6 +287,19 @@ def test_encodings(device: Device) -> None:
     fails_raw(device, good[:0], ErrorCode.BAD_LENGTH, 0, 0, "0 beats")
     device.write(BASE, good)
     device.run(BASE, 4 * len(good) - 3)
+
+
+@pytest.mark.parametrize("length, good", [(0, False), (1, False), (2, True), (41, True), (42, False), (255, False)])
+def test_lengths_of_later_instructions(device: Device, length: int, good: bool) -> None:
+    """A short instruction has the words of the one before where it ends: here all but its header."""
+    first, words = vector(emit_0=1).encode(), FORMATS[Opcode.VECTOR].words
+    second = [first[0] & 0xFF | length << 8, *first[1:], *[0] * 255][:max(2, length)]
+    stores = assemble([transfer(Opcode.STORE_0, BASE, 2), end()])
+    program = np.concatenate((np.array([*first, *second], np.uint32), stores))
+    if good:
+        run(device, program)
+    else:
+        fails_raw(device, program, ErrorCode.BAD_LENGTH, 1, 4 * words, f"VECTOR has 2 to 41 words, not {length}")
 
 
 def test_instructions_before_a_bad_one_take_effect(device: Device) -> None:

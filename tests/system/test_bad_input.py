@@ -12,7 +12,7 @@ import pytest
 
 from eftrain_hdl.compiler import CompileError
 from eftrain_hdl.graph import Conv2d, CrossEntropyLoss, Flatten, GraphError, Linear, MaxPool2d, ReLU, Sequential
-from eftrain_hdl.isa import FORMATS, Opcode, disassemble
+from eftrain_hdl.isa import FORMATS, Opcode, disassemble, frames
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.emulator import EmulatorDevice
@@ -121,8 +121,7 @@ def test_bad_data_are_refused_and_change_nothing(device: Device) -> None:
 
 def starts(words: np.ndarray) -> list[int]:
     """Index of the first word of each instruction."""
-    sizes = [FORMATS[instruction.opcode].words for instruction in disassemble(words)]
-    return [sum(sizes[:k]) for k in range(len(sizes))]
+    return [at for at, _, _ in frames(words, 0)]
 
 
 def test_bad_opcode(device: Device, tmp_path: Path) -> None:

@@ -25,16 +25,20 @@ BARRIER = Instruction(Opcode.BARRIER, {})
 
 @functools.cache
 def devices() -> tuple[SimDevice, EmulatorDevice]:
-    """Both machines, with the same random numbers in memory and in the buffers."""
-    made = SimDevice(CONFIG, memory_bytes=MEMORY, watchdog=WATCHDOG), EmulatorDevice(CONFIG, MEMORY)
+    """Both machines, the same ones for all tests."""
+    return SimDevice(CONFIG, memory_bytes=MEMORY, watchdog=WATCHDOG), EmulatorDevice(CONFIG, MEMORY)
+
+
+@pytest.fixture(autouse=True)
+def filled() -> None:
+    """The same random numbers in memory and in the buffers of both, whatever has been executed before."""
     values = np.random.default_rng(7).standard_normal(RESULTS // 4).astype(np.float32)
-    for device in made:
+    for device in devices():
         device.write(0, values)
         run(device, [
             transfer(Opcode.LOAD_X, 0, 256 * GROUP, target=Target.STREAMING),
             transfer(Opcode.LOAD_A, 0, 256 * GROUP, target=Target.STATIONARY), end(),
         ], PROGRAM)  # fmt: skip
-    return made
 
 
 def sums(words: int) -> list[Instruction]:

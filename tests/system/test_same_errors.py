@@ -10,7 +10,7 @@ from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.errors import DeviceError
 from tests.runtime.programs import compute, end, nest, transfer, vector
-from tests.system.test_corners import CONFIG, MEMORY, PROGRAM, devices
+from tests.system.test_corners import CONFIG, MEMORY, PROGRAM, RESULTS, devices
 
 BEAT = CONFIG.beat_bytes
 MOST = 0xFFFF
@@ -82,6 +82,19 @@ def test_the_same_error(name: str) -> None:
     for device in devices():
         device.write(PROGRAM, words)
     same(PROGRAM, words.nbytes)
+
+
+def test_what_an_earlier_program_left_in_a_unit_does_not_count() -> None:
+    stores = [transfer(opcode, RESULTS, 4) for opcode in (Opcode.STORE_0, Opcode.STORE_1)]
+    every = assemble([load_x(), load_a(), compute(), SENT, *stores, end()])
+    for opcode in (one for one in Opcode if one not in (Opcode.BARRIER, Opcode.END)):
+        short = np.array([opcode | 2 << 8, 0, *assemble([end()])], np.uint32)
+        for device in devices():
+            device.write(PROGRAM, every)
+            device.run(PROGRAM, every.nbytes)
+            device.write(PROGRAM, short)
+        stopped = same(PROGRAM, short.nbytes)
+        assert (stopped.code, stopped.unit, stopped.address) == (ErrorCode.BAD_LENGTH, Unit.COMMAND, PROGRAM)
 
 
 def test_where_a_program_begins_and_ends() -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.isa import FORMATS, Instruction, Opcode
+from eftrain_hdl.isa import FORMATS, HEADER_WORDS, Instruction, Opcode
 from eftrain_hdl.registers import ErrorCode
 
 from .state import Fault
@@ -17,7 +17,6 @@ __all__ = ["Program", "Plan"]
 
 _PLAN_BYTES = 1 << 28
 """Memory that the plans of one program may take; beyond it they are made again every time."""
-_HEADER_WORDS = 2
 
 
 class Plan(Protocol):
@@ -45,16 +44,16 @@ class Program:
         self._plans: dict[bytes, Plan] = {}
         self._plan_bytes = 0
         at = 0
+        before: dict[Opcode, NDArray[np.uint32]] = {}
         try:
             while not self.instructions or self.instructions[-1].opcode is not Opcode.END:
                 if at >= len(words):
                     raise Fault(ErrorCode.BAD_LENGTH, "the program has no END", address + 4 * at)
-                instruction = _decode(words[at:], address + 4 * at)
-                body = words[at + _HEADER_WORDS:at + instruction.format.words]
+                instruction, whole = _decode(words[at:], address + 4 * at, before)
                 self.instructions.append(instruction)
                 self.addresses.append(address + 4 * at)
-                self.keys.append(bytes([instruction.opcode]) + body.tobytes())
-                at += instruction.format.words
+                self.keys.append(bytes([instruction.opcode]) + whole[HEADER_WORDS:].tobytes())
+                at += instruction["length"]
         except Fault as fault:
             self.fault = fault
 
@@ -78,22 +77,27 @@ class Program:
             self._plans[key] = plan
 
 
-def _decode(words: NDArray[np.uint32], address: int) -> Instruction:
+def _decode(
+    words: NDArray[np.uint32], address: int, before: dict[Opcode, NDArray[np.uint32]]
+) -> tuple[Instruction, NDArray[np.uint32]]:
+    """The instruction at the front of ``words``, and all its words; those that it lacks are in ``before``."""
     head = int(words[0])
     try:
         layout = FORMATS[Opcode(head & 0xFF)]
     except ValueError:
         raise Fault(ErrorCode.BAD_OPCODE, f"opcode {head & 0xFF:#04x} does not exist", address) from None
-    if head >> 8 & 0xFF != layout.words:
-        length = head >> 8 & 0xFF
-        raise Fault(ErrorCode.BAD_LENGTH, f"{layout.opcode.name} has {layout.words} words, not {length}", address)
-    if len(words) < layout.words:
+    length, last = head >> 8 & 0xFF, before.get(layout.opcode)
+    if wrong := layout.refuse_length(length, last is None):
+        raise Fault(ErrorCode.BAD_LENGTH, wrong, address)
+    if len(words) < length:
         raise Fault(ErrorCode.BAD_LENGTH, f"{layout.opcode.name} runs past the end of the program", address)
-    given = words[:layout.words].tolist()
+    whole = words[:length] if last is None else np.concatenate((words[:length], last[length:]))
+    before[layout.opcode] = whole
+    given = whole.tolist()
     values = {}
     for field in layout.fields:
         word, bit = layout.places[field.name]
         value = given[word] >> bit & ((1 << field.bits) - 1)
         if value:
             values[field.name] = value - (1 << field.bits) if field.signed and value >> (field.bits - 1) else value
-    return Instruction(layout.opcode, values)
+    return Instruction(layout.opcode, values), whole

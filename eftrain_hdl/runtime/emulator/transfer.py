@@ -48,8 +48,6 @@ def _plan_runs(state: State, instruction: Instruction) -> Runs:
     run, *counts = at_least_one(instruction, ["run", "count1", "count2", "count3"])
     if run >= 1 << 24:
         raise Fault(ErrorCode.BAD_FIELD, f"run is {run}, more than 2**24 - 1 beats")
-    if instruction["reserved"]:
-        raise Fault(ErrorCode.BAD_FIELD, f"reserved is {instruction['reserved']}, not zero")
     strides = [instruction[f"stride{k}"] for k in (1, 2, 3)]
     address = instruction.address
     if address >> config.address_width:

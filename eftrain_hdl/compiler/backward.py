@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any, NamedTuple
 
+from eftrain_hdl.config import Config
 from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.planner.tiling import Need, Tiling, affordable, in_order, shares, spans, taper, tile_shapes
 
@@ -18,7 +20,7 @@ from .phase import Phase, Work
 from .sample import Sample
 from .stages import Stage, tiles
 from .sweep import Piece, Pieces, Slots, Sum, slot
-from .vector import Accumulated, Box, load_nest
+from .vector import Accumulated, Box, Positions, load_nest
 
 
 class Tile(NamedTuple):
@@ -76,13 +78,18 @@ class Backward(Phase):
         self.before, self.values, self.index = before, values, index
         self.rows, self.columns = stage.input_rows, stage.input_columns
         self.tile_words = self.kernel_h * self.kernel_w * self.layout.input_lanes
+        # Input tiles that belong together: the gradient of a pooled map needs all positions of its channel tiles.
+        self.unit = 1
+        if before is not None and before.pool is not None and not stage.input_is_map:
+            self.unit = prod(before.output_map[1:])
 
     def _shape(self) -> tuple[Any, ...]:
         return *self.stage.product, self.before and self.before.drain
 
     def _work(self, tiling: Tiling) -> Work:
         config = self.config
-        groups, cut = spans(self.layout.input_tiles, tiling.group), self._tiles(tiling)
+        units = spans(self.layout.input_tiles // self.unit, tiling.group // self.unit)
+        groups, cut = [(first * self.unit, end * self.unit) for first, end in units], self._tiles(tiling)
         places = in_order(cut, groups, tiling.tiles_outer)
         pieces = -(-self.layout.output_tiles // tiling.reduce)
         return Work(
@@ -126,7 +133,8 @@ class Backward(Phase):
         for images, rows in tile_shapes(batch, self.rows):
             pixels = images * rows * self.columns
             tile_count = -(-batch // images) * -(-self.rows // rows)
-            group_needs = {group: group_words(config, group) * pixels for group in shares(layout.input_tiles)}
+            sizes = [share * self.unit for share in shares(layout.input_tiles // self.unit)]
+            group_needs = {group: group_words(config, group) * pixels for group in sizes}
             groups = affordable(group_needs, config.accumulator_depth)
             stream_needs = {reduce: self._stream_size(images, rows, reduce) for reduce in shares(layout.output_tiles)}
             reduces = affordable(stream_needs, config.streaming_depth)
@@ -247,7 +255,10 @@ class Backward(Phase):
             assert self.index is not None
             turns = pool_turns(before)
             end = turns if tile.row_end == self.rows else tile.row_end
-            box = Box(tile.image, tile.image_end, *group, tile.row, end)
+            first_tile, end_tile = (number // self.unit for number in group)
+            if self.unit > 1:
+                done = Positions(self.config, bank, tile.image, first_tile, 0, *before.output_map[1:], span)
+            box = Box(tile.image, tile.image_end, first_tile, end_tile, tile.row, end)
             return self.context.drains.unpooled(before, box, self.output, self.index, done)
         box = Box(tile.image, tile.image_end, *group, tile.row, tile.row_end)
         view = (self.layout.input_tiles, self.rows, self.columns)
@@ -261,12 +272,24 @@ def pool_turns(stage: Stage) -> int:
     return (stage.result_map[1] - 1 + stage.pool.padding[0]) // stage.pool.stride[0] + 1
 
 
-def can_fuse(stage: Stage, before: Stage) -> bool:
-    """Whether the gradient of ``stage``'s input can pass ``before``'s ReLU or pooling on its way out of the array."""
+def can_fuse(config: Config, batch: int, stage: Stage, before: Stage) -> bool:
+    """Whether the gradient of ``stage``'s input can pass ``before``'s ReLU or pooling on its way out of the array.
+
+    Windows must not overlap. Where every position of the map is a tile of its own, the array must not have more rows
+    than a tile, and a bank of accumulators must hold all positions. That makes sums large and few, so it pays where the
+    phase does not last as long as its weights take to load: if there are no more of them than values in the map.
+    """
     if before.pool is None:
         return before.masked
     kernel, stride = before.pool.kernel_size, before.pool.stride
-    return stage.input_is_map and kernel[0] <= stride[0] and kernel[1] <= stride[1]
+    if kernel[0] > stride[0] or kernel[1] > stride[1]:
+        return False
+    if stage.input_is_map:
+        return True
+    assert stage.weights is not None
+    words = prod(before.output_map[1:]) * max(1, config.lanes // config.rows)
+    fits = config.rows <= config.lanes and words <= config.accumulator_depth
+    return fits and stage.weights.words <= MapLayout(batch, *before.result_map, config.lanes).words
 
 
 def backward_without_weights(

@@ -216,7 +216,7 @@ class Compilation:
             here = gradient
             if k > self.first:
                 before = self.stages[k - 1]
-                passed = can_fuse(stage, before)
+                passed = can_fuse(self.config, self.batch, stage, before)
                 shape = before.result_map if passed else before.output_map
                 gradient = self._between(f"{'result' if passed else 'output'}_gradient.{k - 1}", shape)
                 Backward(

@@ -15,7 +15,9 @@ from .errors import CompileError
 from .limits import DoesNotFit, check_fields, check_reach, wrap
 from .memory import Tensor
 
-__all__ = ["Accumulated", "Box", "Operand", "Output", "Transfer", "VectorEmitter", "plus", "split_box", "times"]
+__all__ = [
+    "Accumulated", "Box", "Operand", "Output", "Positions", "Transfer", "VectorEmitter", "plus", "split_box", "times",
+]  # fmt: skip
 
 _TARGETS = {"a": Target.OPERAND_A, "b": Target.OPERAND_B, "c": Target.OPERAND_C}
 
@@ -186,6 +188,30 @@ class Accumulated:
 
     def region(self) -> Region:
         return Region(f"bank{self.bank}", 0, 1)
+
+
+class Positions(Accumulated):
+    """Sums for a map of ``rows`` x ``columns`` each of whose positions is a channel tile to the array.
+
+    That is how a linear layer sees the map before it. Tiles of the map are [row][column] tiles of the array, each with
+    ``span`` words per row, one for each image; the array has no more rows than a tile.
+    """
+
+    @property
+    def _pitch(self) -> int:
+        """Words from position to position."""
+        return self.blocks_per_tile * self.span
+
+    def tile_levels(self, tile: int, end: int) -> list[Level]:
+        return [(end - tile, {"acc": self.rows * self.columns * self._pitch})]
+
+    @property
+    def gains(self) -> dict[str, dict[str, int]]:
+        return {"column": {"acc": self._pitch}, "row": {"acc": self.columns * self._pitch}, "image": {"acc": 1}}
+
+    def base(self, image: int, tile: int, row: int, column: int) -> dict[str, int]:
+        position = ((tile - self.tile) * self.rows + row - self.row) * self.columns + column
+        return {"acc_base": position * self._pitch + image - self.image, "bank": self.bank}
 
 
 @dataclass(frozen=True)

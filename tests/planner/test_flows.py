@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -19,9 +20,10 @@ class Events:
         self.now = 0.0
         self.ends: dict[str, float] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = count()
 
     def at(self, time: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (time, len(self._events) + id(action) % 1000, action))
+        heapq.heappush(self._events, (time, next(self._serial), action))
 
     def transfer(self, flow: Flow, name: str, first: float, beats: float, end: float = 0.0) -> None:
         flow.add(first, beats, lambda: self.ends.update({name: self.now}), end=end)

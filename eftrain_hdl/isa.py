@@ -1,20 +1,19 @@
 """Instruction set: the one source of truth for encodings and for what every instruction does.
 
 A program is a sequence of instructions in DRAM, fetched from the first to END. An instruction is a whole number of
-32-bit words. Word 0 holds the opcode, word 1 the masks of semaphores. Fields follow in the order of the tables below,
-least significant bits first; a field never straddles two words.
+32-bit words. Word 0 holds the opcode, word 1 what the instruction waits for. Fields follow in the order of the tables
+below, least significant bits first; a field never straddles two words.
 
 **Short instructions.** An instruction may end before its last word: the words that it lacks are those of the
 instruction of the same opcode before it. Fields that change most often therefore come first. The first instruction of
 an opcode in a program has all its words. :func:`assemble` leaves out what it can.
 
 **Units and order.** Every instruction belongs to one unit: LOAD_X, LOAD_A, COMPUTE, VECTOR, STORE_0, STORE_1 or the
-command processor (BARRIER, END). A unit executes its own instructions in program order; units run beside each other. An
-instruction starts when each semaphore in its ``wait`` mask is above zero; it takes one from each. When its effect
-is complete (data in the buffer, in the accumulators, accepted by memory) it adds one to each semaphore in its ``post``
-mask.
-A program must be so ordered that every wait is satisfied by posts of earlier instructions: executing
-it strictly in order, one instruction at a time, is then legal and gives the same DRAM contents.
+command processor (BARRIER, END). A unit executes its own instructions in program order; units run beside each other. A
+field ``after_<unit>`` of n, if it is not zero, has an instruction start when that unit has completed all but n - 1 of
+its instructions that come before this one in the program. Complete means: data in the buffer, in the accumulators,
+accepted by memory. So an instruction waits for earlier ones only: executing a program strictly in order, one
+instruction at a time, is always legal and gives the same DRAM contents, if what meets in a memory is ordered.
 
 **Nests.** Addresses come from loop nests. A nest has levels 0 (innermost) upwards, each with a count (at least 1),
 and for every quantity a *step* per level: what is added when that level advances and all lower levels wrap to zero.
@@ -39,11 +38,11 @@ __all__ = [
     "Opcode",
     "Unit",
     "Target",
-    "Semaphore",
     "FORMATS",
     "HEADER_WORDS",
     "NO_INDEX",
-    "SEMAPHORES",
+    "AFTER",
+    "MOST_DISTANCE",
     "INSTRUCTION_ALIGNMENT",
     "assemble",
     "disassemble",
@@ -54,8 +53,8 @@ __all__ = [
     "strides",
 ]
 
-SEMAPHORES = 16
-SEMAPHORE_MAX = 255
+MOST_DISTANCE = 31
+"""Largest value of an ``after`` field."""
 INSTRUCTION_ALIGNMENT = 64
 """Bytes; the compiler starts programs at a multiple of this, the hardware takes any multiple of a beat."""
 NO_INDEX = 0xFFFF_FFFF
@@ -83,23 +82,6 @@ class Target(IntEnum):
     OPERAND_A = 2
     OPERAND_B = 3
     OPERAND_C = 4
-
-
-class Semaphore(IntEnum):
-    """Who waits for whom. Compiler convention; the hardware treats all semaphores alike."""
-
-    X_READY = 0
-    X_FREE = 1
-    A_READY = 2
-    A_FREE = 3
-    OPERANDS_READY = 4
-    OPERANDS_FREE = 5
-    ACCUMULATORS_READY = 6
-    ACCUMULATORS_FREE = 7
-    STORED_0_X = 8
-    STORED_0_A = 9
-    STORED_1_A = 10
-    A_FREE_VECTOR = 11
 
 
 @dataclass(frozen=True)
@@ -242,14 +224,18 @@ _VECTOR = [
     *_levels("n", VECTOR_LEVELS, VECTOR_QUANTITIES, "nest"),
 ]
 
+AFTER: Mapping[Unit, str] = {unit: f"after_{unit.name.lower()}" for unit in Unit if unit is not Unit.COMMAND}
+"""By unit, the field that says which of its instructions an instruction waits for."""
 HEADER_WORDS = 2
 _LENGTH_BIT = 8
 _HEADER = [
     Field("opcode", 8, False, "Opcode"),
     Field("length", 8, False, "words of the instruction, at least the header; those behind are as they were before"),
     Field("tag", 16, False, "free for the compiler; reported on error"),
-    Field("wait", SEMAPHORES, False, "semaphores taken before the start"),
-    Field("post", SEMAPHORES, False, "semaphores given at the end"),
+    *[
+        Field(name, 5, False, f"0; n: not before all but n - 1 of the {unit.name} instructions before it are complete")
+        for unit, name in AFTER.items()
+    ],
 ]
 
 
@@ -267,8 +253,8 @@ class InstructionFormat:
     def build(cls, opcode: Opcode, unit: Unit, body: Sequence[Field]) -> InstructionFormat:
         places: dict[str, tuple[int, int]] = {}
         word = bit = 0
-        for field in (*_HEADER, *body):
-            if bit + field.bits > 32:
+        for k, field in enumerate((*_HEADER, *body)):
+            if bit + field.bits > 32 or k == len(_HEADER):
                 word, bit = word + 1, 0
             if field.top:
                 bit = 32 - field.bits
@@ -312,8 +298,8 @@ _LEAST_QUEUED = 8
 
 
 def queue_words(opcode: Opcode) -> int:
-    """Words of the queue before a unit: a power of two that holds eight whole instructions with their indices."""
-    return 1 << (_LEAST_QUEUED * (FORMATS[opcode].words + 1) - 1).bit_length()
+    """Words of the queue before a unit: a power of two that holds eight whole instructions and two words with each."""
+    return 1 << (_LEAST_QUEUED * (FORMATS[opcode].words + 2) - 1).bit_length()
 
 
 _ENDS: Mapping[Opcode, Mapping[str, int]] = {

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 IDENTIFICATION = 0x4546_5448
-REGISTER_MAP_VERSION = 1
+REGISTER_MAP_VERSION = 2
 
 IP_VLNV = f"eftrain-hdl:accelerator:eftrain:{REGISTER_MAP_VERSION}.0"
 """Vendor, library, name and version of the packaged accelerator; drivers find it in a hardware description by this."""
@@ -52,21 +52,19 @@ class ErrorCode(IntEnum):
     READ_RESPONSE = 5
     WRITE_RESPONSE = 6
     CHIP_ADDRESS = 7
-    TOKEN_OVERFLOW = 8
-    WATCHDOG = 9
-    BAD_FIELD = 10
+    WATCHDOG = 8
+    BAD_FIELD = 9
 
 
 ERROR_MEANINGS: Mapping[ErrorCode, str] = {
     ErrorCode.NONE: "no error",
     ErrorCode.BAD_OPCODE: "no instruction has this opcode",
-    ErrorCode.BAD_LENGTH: "an instruction is not as long as its opcode says, or a program has no END within its length",
+    ErrorCode.BAD_LENGTH: "an instruction is longer than its opcode says or too short, or a program has no END",
     ErrorCode.UNALIGNED: "a DRAM address or stride is not a multiple of the beat",
     ErrorCode.OUT_OF_WINDOW: "a DRAM address outside WINDOW_BASE to WINDOW_LIMIT",
     ErrorCode.READ_RESPONSE: "memory answered a read with an error",
     ErrorCode.WRITE_RESPONSE: "memory answered a write with an error",
     ErrorCode.CHIP_ADDRESS: "an address outside an on-chip memory",
-    ErrorCode.TOKEN_OVERFLOW: "a semaphore would have exceeded its maximum; the address is its number",
     ErrorCode.WATCHDOG: "no progress for as many cycles as WATCHDOG says",
     ErrorCode.BAD_FIELD: "a field of an instruction has a value that is not allowed, such as a count of zero",
 }
@@ -101,7 +99,7 @@ def _counters(base: int) -> Iterator[Register]:
     ]
     units = [unit.name for unit in Unit if unit is not Unit.COMMAND]
     rows += [(f"{unit}_BUSY", f"cycles in which {unit.lower()} executed an instruction") for unit in units]
-    rows += [(f"{unit}_WAIT", f"cycles in which {unit.lower()} waited for a semaphore") for unit in units]
+    rows += [(f"{unit}_WAIT", f"cycles in which {unit.lower()} waited for other units") for unit in units]
     rows += [(f"{unit}_BEATS", f"bus beats read by {unit.lower()}") for unit in ("COMMAND", "LOAD_X", "LOAD_A")]
     rows += [(f"{unit}_BEATS", f"bus beats written by {unit.lower()}") for unit in ("STORE_0", "STORE_1")]
     for index, (name, doc) in enumerate(rows):
@@ -126,7 +124,8 @@ REGISTER_MAP = RegisterMap(
                 Field("patch", 0, 8, Access.READ, "patch level of the gateware"),
                 Field("minor", 8, 8, Access.READ, "minor version of the gateware"),
                 Field("major", 16, 8, Access.READ, "major version of the gateware"),
-                Field("register_map", 24, 8, Access.CONSTANT, "version of this table", REGISTER_MAP_VERSION),
+                Field("register_map", 24, 8, Access.CONSTANT, "version of this table and the instruction set",
+                      REGISTER_MAP_VERSION),
             ),
             "Versions. A driver refuses a register_map it does not know.",
         ),

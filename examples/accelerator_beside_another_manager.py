@@ -14,7 +14,7 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from bus_models import AxiMemory, write_register
 from eftrain_hdl import Config
-from eftrain_hdl.isa import Instruction, Opcode, Semaphore, Target, assemble
+from eftrain_hdl.isa import Instruction, Opcode, Target, assemble
 from eftrain_hdl.registers import REGISTER_MAP
 from eftrain_hdl.rtl import Accelerator
 from eftrain_hdl.rtl.axi import AXI4Signature, ReadArbiter, WriteArbiter, connect_read, connect_write
@@ -95,11 +95,10 @@ def program() -> np.ndarray:
     items = {"x_count": BEATS, "y_count": 1, "z_count": 1, "x_phases": 1, "y_phases": 1, "x_stride": 1}
     nest = {"n0_count": BEATS, "n0_c": 1, **{f"n{level}_count": 1 for level in range(1, 6)}}
     limits = {"row_limit": 1, "col_limit": 1, "y_limit": 1, "x_limit": 1}
-    loaded = 1 << Semaphore.OPERANDS_READY
-    load = once | items | {"address_low": TENSOR, "run": BEATS, "target": Target.OPERAND_C, "post": loaded}
+    load = once | items | {"address_low": TENSOR, "run": BEATS, "target": Target.OPERAND_C}
     return assemble([
         Instruction(Opcode.LOAD_A, load),
-        Instruction(Opcode.VECTOR, nest | limits | {"source": 1, "relu": 1, "emit_0": 1, "wait": loaded}),
+        Instruction(Opcode.VECTOR, nest | limits | {"source": 1, "relu": 1, "emit_0": 1, "after_load_a": 1}),
         Instruction(Opcode.STORE_0, once | {"address_low": RESULT, "run": BEATS}),
         Instruction(Opcode.END, {}),
     ])  # fmt: skip

@@ -1,8 +1,8 @@
-"""From a list of instructions with the memory they touch to a program with semaphores.
+"""From a list of instructions with the memory they touch to a program in which they wait for each other.
 
 Every instruction says which regions of which memories it reads and writes. Instructions of one unit run in order; where
-two units meet in a region, the later instruction has to wait for the earlier one, and the builder gives it a token. A
-wait that other waits already imply is left out. Phases are not separated otherwise: the units that have finished with
+two units meet in a region, the later instruction has to wait for the earlier one. A wait that other waits already imply
+is left out. Phases are not separated otherwise: the units that have finished with
 one go on with the next.
 """
 
@@ -18,19 +18,18 @@ import numpy as np
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import (
+    AFTER,
     FORMATS,
     INSTRUCTION_ALIGNMENT,
-    SEMAPHORES,
+    MOST_DISTANCE,
     Instruction,
     Opcode,
-    Semaphore,
     Unit,
     assemble,
     frames,
     steps,
 )
 
-from .errors import CompileError
 from .limits import MOST_RUN, DoesNotFit, Reach, check_fields, wrap
 
 __all__ = ["Level", "Marks", "Nest", "ProgramBuilder", "Region", "TooManyLevels", "nest", "transfer"]
@@ -66,20 +65,6 @@ class Region(NamedTuple):
     stop: int
 
 
-_PAIRS = {
-    (Unit.LOAD_X, Unit.COMPUTE): Semaphore.X_READY,
-    (Unit.COMPUTE, Unit.LOAD_X): Semaphore.X_FREE,
-    (Unit.LOAD_A, Unit.COMPUTE): Semaphore.A_READY,
-    (Unit.COMPUTE, Unit.LOAD_A): Semaphore.A_FREE,
-    (Unit.LOAD_A, Unit.VECTOR): Semaphore.OPERANDS_READY,
-    (Unit.VECTOR, Unit.LOAD_A): Semaphore.OPERANDS_FREE,
-    (Unit.COMPUTE, Unit.VECTOR): Semaphore.ACCUMULATORS_READY,
-    (Unit.VECTOR, Unit.COMPUTE): Semaphore.ACCUMULATORS_FREE,
-    (Unit.STORE_0, Unit.LOAD_X): Semaphore.STORED_0_X,
-    (Unit.STORE_0, Unit.LOAD_A): Semaphore.STORED_0_A,
-    (Unit.STORE_1, Unit.LOAD_A): Semaphore.STORED_1_A,
-}
-_SPARE = [index for index in range(SEMAPHORES) if index not in set(_PAIRS.values()) | {Semaphore.A_FREE_VECTOR}]
 _STORES = (Unit.STORE_0, Unit.STORE_1)
 _CHIP = {"stream", "station", *(f"operand_{name}" for name in "abc"), *(f"bank{k}" for k in range(4))}
 """Regions of memories on the chip; all others are tensors."""
@@ -110,7 +95,6 @@ class ProgramBuilder:
         self.labels: list[tuple[int, str]] = []
         """(index of the layer, phase) that ends at each stamp, and at END."""
         self._by_unit: dict[Unit, list[_Op]] = {unit: [] for unit in Unit}
-        self._spare: dict[tuple[Unit, Unit], int] = {}
         self._accesses: defaultdict[str, defaultdict[tuple[Unit, bool], dict[tuple[int, int], int]]]
         self._accesses = defaultdict(lambda: defaultdict(dict))
         self._phase_start = 0
@@ -120,7 +104,7 @@ class ProgramBuilder:
     def emit(
         self, opcode: Opcode, values: Mapping[str, int], reads: Sequence[Region] = (), writes: Sequence[Region] = ()
     ) -> None:
-        """Append an instruction; ``values`` has all fields but the masks. Raises DoesNotFit."""
+        """Append an instruction; ``values`` has all fields but what it waits for. Raises DoesNotFit."""
         check_fields(opcode, values)
         unit = FORMATS[opcode].unit
         mine = self._by_unit[unit]
@@ -134,12 +118,12 @@ class ProgramBuilder:
         for producer, number in sorted(needs.items(), key=lambda item: -item[1]):
             if number <= op.started[producer]:
                 continue
-            source = self._by_unit[producer][number]
-            bit = 1 << self._semaphore(producer, unit)
-            source.values["post"] = source.values.get("post", 0) | bit
-            op.values["wait"] = op.values.get("wait", 0) | bit
-            self._merge(op.started, source.completed)
-            self._merge(op.completed, source.completed)
+            before = self._by_unit[producer]
+            # What is further back cannot be said; the hardware has it complete, or nearly so.
+            distance = min(len(before) - number, MOST_DISTANCE)
+            op.values[AFTER[producer]] = distance
+            self._merge(op.started, before[-distance].completed)
+            self._merge(op.completed, before[-distance].completed)
         op.completed[unit] = op.number
         mine.append(op)
         self._ops.append(op)
@@ -168,16 +152,6 @@ class ProgramBuilder:
             for space, first, end in regions:
                 self._accesses[space][unit, writing][first, end] = number
         return needs
-
-    def _semaphore(self, producer: Unit, consumer: Unit) -> int:
-        named = _PAIRS.get((producer, consumer))
-        if named is not None:
-            return named
-        if (producer, consumer) not in self._spare:
-            if len(self._spare) == len(_SPARE):
-                raise CompileError(f"no semaphore is left for {consumer.name} to wait for {producer.name}")
-            self._spare[producer, consumer] = _SPARE[len(self._spare)]
-        return self._spare[producer, consumer]
 
     def count(self) -> int:
         """Instructions emitted so far."""

@@ -49,7 +49,8 @@ class PlanFileError(FileError):
 def instruction_set() -> str:
     """Hash of the encoding of all instructions: programs made for another one mean something else."""
     text = "".join(
-        f"{int(opcode)} {layout.words} {[(one.name, one.bits, one.signed) for one in layout.fields]}"
+        f"{int(opcode)} {layout.words} "
+        f"{[(one.name, one.bits, one.signed, layout.places[one.name]) for one in layout.fields]}"
         for opcode, layout in FORMATS.items()
     )
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,13 +9,11 @@ from enum import IntEnum
 from eftrain_hdl.isa import (
     FORMATS,
     INSTRUCTION_ALIGNMENT,
+    MOST_DISTANCE,
     NO_INDEX,
-    SEMAPHORE_MAX,
-    SEMAPHORES,
     Field,
     InstructionFormat,
     Opcode,
-    Semaphore,
     Target,
 )
 from eftrain_hdl.registers import (
@@ -74,10 +72,8 @@ def groups() -> Iterator[Group]:
     yield _numbers("UNIT", Unit, "Units: ERROR_CODE.unit, and the bits of ERROR_ADDRESS after WATCHDOG.")
     yield _numbers("OPCODE", Opcode, "Opcodes.", digits=2)
     yield _numbers("TARGET", Target, "Targets of a load.")
-    yield _numbers("SEMAPHORE", Semaphore, "Semaphores, as the compiler uses them.")
     yield Group(("Other numbers of the instruction set.",), (
-        Constant("SEMAPHORES", SEMAPHORES),
-        Constant("SEMAPHORE_MAX", SEMAPHORE_MAX),
+        Constant("MOST_DISTANCE", MOST_DISTANCE),
         Constant("INSTRUCTION_ALIGNMENT", INSTRUCTION_ALIGNMENT),
         Constant("NO_INDEX", NO_INDEX, 8),
     ))  # fmt: skip

@@ -9,33 +9,15 @@ from eftrain_hdl.isa import (
     FORMATS,
     INSTRUCTION_ALIGNMENT,
     NO_INDEX,
-    SEMAPHORE_MAX,
-    SEMAPHORES,
     Field,
     InstructionFormat,
     Opcode,
-    Semaphore,
     Target,
     Unit,
 )
 from eftrain_hdl.registers import ERROR_MEANINGS, REGISTER_MAP, Access, ErrorCode
 
 __all__ = ["markdown"]
-
-_SEMAPHORE_USES = {
-    Semaphore.X_READY: "the streaming buffer holds a piece: LOAD_X to COMPUTE",
-    Semaphore.X_FREE: "its place may be overwritten: COMPUTE to LOAD_X",
-    Semaphore.A_READY: "the stationary buffer holds a piece: LOAD_A to COMPUTE",
-    Semaphore.A_FREE: "its place may be overwritten: COMPUTE to LOAD_A",
-    Semaphore.OPERANDS_READY: "operands of the vector unit are there: LOAD_A to VECTOR",
-    Semaphore.OPERANDS_FREE: "their place may be overwritten: VECTOR to LOAD_A",
-    Semaphore.ACCUMULATORS_READY: "a bank of accumulators holds sums: COMPUTE to VECTOR",
-    Semaphore.ACCUMULATORS_FREE: "the bank has been read: VECTOR to COMPUTE",
-    Semaphore.STORED_0_X: "data are in memory: STORE_0 to LOAD_X",
-    Semaphore.STORED_0_A: "data are in memory: STORE_0 to LOAD_A",
-    Semaphore.STORED_1_A: "data are in memory: STORE_1 to LOAD_A",
-    Semaphore.A_FREE_VECTOR: "a place of the stationary buffer may be overwritten: VECTOR to LOAD_A",
-}
 
 _STEP = re.compile(r"([a-z])(\d)_(\w+)")
 
@@ -83,7 +65,7 @@ def _instructions() -> Iterator[str]:
         yield ""
         yield from _fields(layout, layout.fields[len(header.fields) :])
     yield ""
-    yield "END and BARRIER have a header only; both semaphore masks must be zero."
+    yield "END and BARRIER have a header only, and zero in its second word."
     yield ""
 
 
@@ -142,14 +124,6 @@ def _numbers() -> Iterator[str]:
     yield ""
     yield "Pooling: positions of a window are numbered row by row, from 0 to at most 65535, at a distance of rows that"
     yield f"the compiler chooses; `0x{NO_INDEX:08x}` matches no position."
-    yield ""
-    yield f"There are {SEMAPHORES} semaphores, 0 to {SEMAPHORE_MAX} each. The hardware treats them alike; the compiler"
-    yield "uses them so:"
-    yield ""
-    yield "| number | semaphore | meaning |"
-    yield "|---:|---|---|"
-    for semaphore in Semaphore:
-        yield f"| {int(semaphore)} | {semaphore.name} | {_SEMAPHORE_USES[semaphore]} |"
     yield ""
     yield "Error codes (`ERROR_CODE.code`):"
     yield ""

@@ -32,8 +32,10 @@ LONG, PATIENCE = 1_000_000, 3
 """Of a phase of so many cycles or more, the search ends after so many attempts in turn that were hardly better:
 latencies do not matter there.
 """
-LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 5, 5, 14
-"""Words fetched for a load, a COMPUTE, and a VECTOR with a load and its stores, as short as most of them are."""
+LOAD_WORDS, COMPUTE_WORDS, DRAIN_WORDS = 20, 47, 70
+"""Words that a load, a COMPUTE, and a VECTOR with a load and its stores are counted with. Most are short and fetch
+fewer: the rest stands for the latencies that many small pieces cost.
+"""
 
 
 class TilingError(ValueError):

@@ -2,7 +2,7 @@
 
 Units take their instructions in order. A load is a flow of beats through a read port, which concurrent flows share; a
 COMPUTE occupies the array for its vectors; a VECTOR for its elements, or for as long as its port needs to write what
-comes out. What one unit waits for from another are the semaphores of the program itself. See ``docs/model.md``.
+comes out. What an instruction waits for is what it says itself. See ``docs/model.md``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from math import ceil, prod
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, SEMAPHORES, VECTOR_LEVELS, Instruction, Opcode, Unit, lengths, queue_words
+from eftrain_hdl.isa import AFTER, FORMATS, VECTOR_LEVELS, Instruction, Opcode, Unit, lengths, queue_words
 from eftrain_hdl.planner.flows import Memory
 from eftrain_hdl.planner.ports import DEFAULT_PORTS, PortTiming
 
@@ -27,15 +27,17 @@ _ROOM = {
 """Words that a queue holds, besides the instruction being assembled, and still takes another instruction."""
 _LOADS = 8
 """Transfers a load unit hands to its DMA ahead."""
-_ASSEMBLE = 3
-_DISPATCH = 2
-_GRANT = 2
-_GIVE = 3
+_EXTRA = 2
+"""Words that a queue holds for each instruction besides those of the program."""
+_ASSEMBLE = 4
+_DISPATCH = 4
+_GRANT = 1
+_GIVE = 2
 _BARRIER = 10
 _FETCH = 24
 """From the start of a program, or from a BARRIER, to the first words, beyond the memory's latency."""
 _REQUEST = 12
-"""From a load instruction to its first address, and from its last beat to the semaphores."""
+"""From a load instruction to its first address, and from its last beat to its completion."""
 _PREPARE = 8
 """From a COMPUTE to its first vector, beyond rows or lanes."""
 _STORE_BUFFER = 1024
@@ -94,7 +96,12 @@ class _Model:
         self._ready: dict[Unit, float] = dict.fromkeys(Unit, 0.0)
         self._asked: dict[Unit, bool] = dict.fromkeys(Unit, False)
         self._blocked = False
-        self._tokens = [0] * SEMAPHORES
+        self._counts = dict.fromkeys(Unit, 0)
+        """Instructions of each unit that are dispatched, and ..."""
+        self._completed = dict.fromkeys(Unit, 0)
+        """... complete, as others see it."""
+        self._wanted: dict[int, list[tuple[Unit, int]]] = {}
+        """By instruction: units, and how many of their instructions it waits for."""
         self._open = 0
         self._phase_start = 0.0
         last = 1 if config.ports > 2 else 0
@@ -145,8 +152,13 @@ class _Model:
             self._blocked = True
             return
         if queue:
-            self._held[unit] += words + 1
+            self._held[unit] += words + _EXTRA
         queue.append(self._next)
+        values = self.program[self._next].values
+        self._wanted[self._next] = [
+            (other, self._counts[other] - values[name] + 1) for other, name in AFTER.items() if values.get(name)
+        ]
+        self._counts[unit] += 1
         self._open += 1
         self._next += 1
         self._fetched += words / self.config.vector_lanes
@@ -156,21 +168,18 @@ class _Model:
         self.at(self.now + words + _DISPATCH, self._dispatch)
 
     def _ask(self, unit: Unit) -> None:
-        """The oldest instruction of a unit takes its semaphores, if they are there."""
+        """The oldest instruction of a unit is complete: it starts once others have done what it waits for."""
         self._asked[unit] = True
         self._try(unit)
 
     def _try(self, unit: Unit) -> None:
         number = self._queued[unit][0]
-        wanted = _semaphores(self.program[number]["wait"])
-        tokens = self._tokens
-        for k in wanted:
-            if not tokens[k]:
+        for other, count in self._wanted[number]:
+            if self._completed[other] < count:
                 return
-        for k in wanted:
-            tokens[k] -= 1
+        del self._wanted[number]
         self._asked[unit] = False
-        self.at(self.now + (_GRANT if wanted else 0), lambda: self._start[unit](self, number))
+        self.at(self.now + _GRANT, lambda: self._start[unit](self, number))
 
     def _accepted(self, unit: Unit) -> None:
         """The unit has taken its oldest instruction: the next one is assembled."""
@@ -178,7 +187,7 @@ class _Model:
         queue.popleft()
         if queue:
             words = self._shapes[queue[0]][1]
-            self._held[unit] -= words + 1
+            self._held[unit] -= words + _EXTRA
             self._ready[unit] = self.now + words + _ASSEMBLE
             self.at(self._ready[unit], lambda: self._ask(unit))
         else:
@@ -197,18 +206,15 @@ class _Model:
             self._stamp(self.now)
         self.timeline.spans.append((unit, number, started, self.now))
         self._open -= 1
-        mask = instruction["post"]
-        if mask:
-            self.at(self.now + _GIVE, lambda: self._give(mask))
+        self.at(self.now + _GIVE, lambda: self._count(unit))
         if self._blocked and not self._open:
             self._dispatch()
 
-    def _give(self, mask: int) -> None:
-        for k in _semaphores(mask):
-            self._tokens[k] += 1
-        for unit, asked in self._asked.items():
+    def _count(self, unit: Unit) -> None:
+        self._completed[unit] += 1
+        for other, asked in self._asked.items():
             if asked:
-                self._try(unit)
+                self._try(other)
 
     # Units.
 
@@ -304,11 +310,6 @@ class _Model:
         Unit.LOAD_X: _load, Unit.LOAD_A: _load, Unit.COMPUTE: _compute, Unit.VECTOR: _vector, Unit.STORE_0: _store,
         Unit.STORE_1: _store,
     }  # fmt: skip
-
-
-@lru_cache(maxsize=1 << SEMAPHORES)
-def _semaphores(mask: int) -> tuple[int, ...]:
-    return tuple(k for k in range(SEMAPHORES) if mask >> k & 1)
 
 
 def transfer_beats(instruction: Instruction) -> int:

@@ -1,13 +1,14 @@
 """Command processor: fetches a program and hands its instructions to the units."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, HEADER_WORDS, Opcode, Unit
+from eftrain_hdl.isa import AFTER, FORMATS, HEADER_WORDS, Opcode, Unit
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.descriptor import BeatLayout, TransferLayout
+from eftrain_hdl.rtl.completion import COUNT_BITS, HALF_BITS, MOST_AHEAD, AfterLayout, CountsLayout, thresholds
 from eftrain_hdl.rtl.issue_queue import OriginLayout
 from eftrain_hdl.rtl.timestamp_log import DEPTH, TimestampLog
 from eftrain_hdl.rtl.word_unpacker import WordUnpacker
@@ -25,8 +26,8 @@ _RUN_BITS = 24
 class CommandProcessor(wiring.Component):
     """Runs one program per ``start``: fetch, check, dispatch in program order, BARRIER and END.
 
-    An instruction of n words (a short one has few) occupies the dispatch for n + 2 cycles, more while its queue is
-    full.
+    An instruction of n words (a short one has few) occupies the dispatch for n + 4 cycles, more while its queue is full
+    or while one that has not started is far behind.
 
     Parameters
     ----------
@@ -41,7 +42,9 @@ class CommandProcessor(wiring.Component):
     transfer : Out(stream of TransferLayout), data : In(stream of BeatLayout)
         To and from the ``ReadDma`` that fetches the program.
     queue : Out(stream of 32 bits), one for each of ``QUEUES``
-        What an ``IssueQueue`` wants: index of the instruction, then its words.
+        What an ``IssueQueue`` wants: index, first word and thresholds of the instruction, then its other words.
+    held : In(1 for each of ``QUEUES``), head : In(COUNT_BITS), one for each
+        From the queues: there is an instruction that has not started, and the last bits of its index.
     idle : In(1)
         All queues are empty, all units idle and all data written. Low within four cycles of a word to a queue; high
         only when an error of the last instruction would have halted the command processor.
@@ -54,7 +57,7 @@ class CommandProcessor(wiring.Component):
         High for one cycle when END is complete.
     error, error_code, error_address
         High for one cycle. BAD_OPCODE; BAD_LENGTH (also: the first instruction of an opcode is short; no program, one
-        longer than the DMA can fetch, or without END); BAD_FIELD (BARRIER or END with semaphores): with the byte
+        longer than the DMA can fetch, or without END); BAD_FIELD (BARRIER or END that waits for units): with the byte
         address of the instruction. OUT_OF_WINDOW (address bits above the address width): with that of the program.
     origin : Out(OriginLayout)
         The instruction being dispatched.
@@ -75,6 +78,8 @@ class CommandProcessor(wiring.Component):
             "transfer": Out(stream.Signature(TransferLayout(config.address_width))),
             "data": In(stream.Signature(BeatLayout(config.data_width))),
             "queue": Out(stream.Signature(32)).array(len(QUEUES)),
+            "held": In(len(QUEUES)),
+            "head": In(COUNT_BITS).array(len(QUEUES)),
             "idle": In(1),
             "halt": In(1),
             "running": Out(1),
@@ -131,13 +136,16 @@ class CommandProcessor(wiring.Component):
             transfer.count3.eq(1),
         ]
 
-        # Decode the word on offer.
+        # Decode the word on offer: first word, second word.
         head = words.o.payload
+        after = data.View(AfterLayout(), head)
         queue = Signal(len(QUEUES), reset_less=True)
         waits = Signal(reset_less=True)
         unknown = Signal(reset_less=True)
         end = Signal(reset_less=True)
         left = Signal(8, reset_less=True)
+        dispatched = Signal(CountsLayout())
+        wanted = Signal(CountsLayout(), reset_less=True)
         wrong_length = Signal(reset_less=True)
         whole, short = Signal(), Signal()
         expected = Signal(8)
@@ -170,6 +178,11 @@ class CommandProcessor(wiring.Component):
         for k in range(len(QUEUES)):
             m.d.comb += self.queue[k].payload.eq(head)
 
+        # Counts of instructions are compared modulo a power of two: none may get too far ahead of one that waits.
+        ahead = [(index[:COUNT_BITS] - self.head[k])[:COUNT_BITS] >= MOST_AHEAD for k in range(len(QUEUES))]
+        hold = Signal()
+        m.d.sync += hold.eq((self.held & Cat(ahead)).any())
+
         # Errors take two cycles, so that the sum for the address has one of its own.
         failed = Signal()
         failed_code = Signal(8, reset_less=True)
@@ -189,7 +202,7 @@ class CommandProcessor(wiring.Component):
         with m.FSM() as self._sequence:
             with m.State("IDLE"):
                 m.d.comb += [self.running.eq(0), self.begun.eq(self.start & ~self.halt)]
-                m.d.sync += [position.eq(0), place.eq(0), index.eq(0), tag.eq(0), begun.eq(0)]
+                m.d.sync += [position.eq(0), place.eq(0), index.eq(0), tag.eq(0), begun.eq(0), dispatched.eq(0)]
                 with m.If(self.begun):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -210,10 +223,10 @@ class CommandProcessor(wiring.Component):
                     unknown.eq(known == 0),
                     end.eq(known[-1]),
                     wrong_length.eq(~whole & ~short),
-                    left.eq(length),
+                    left.eq(length - HEADER_WORDS),
                     place.eq(position),
                 ]
-                with m.If(words.o.valid & ~self.halt):
+                with m.If(words.o.valid & ~self.halt & ~hold):
                     m.d.sync += tag.eq(head[16:])
                     m.next = "JUDGE"
                 with m.Elif(words.exhausted):
@@ -225,13 +238,39 @@ class CommandProcessor(wiring.Component):
                     fail(ErrorCode.BAD_LENGTH)
                 with m.Elif(waits):
                     m.d.comb += words.o.ready.eq(1)
-                    m.next = "MASKS"
+                    m.next = "SECOND"
                 with m.Else():
                     for k in range(len(QUEUES)):
                         m.d.comb += [self.queue[k].valid.eq(queue[k]), self.queue[k].payload.eq(index)]
                     with m.If(selected_ready):
                         m.d.sync += begun.eq(begun | queue)
-                        m.next = "WORDS"
+                        m.next = "FIRST"
+            with m.State("FIRST"):
+                for k in range(len(QUEUES)):
+                    m.d.comb += self.queue[k].valid.eq(queue[k])
+                m.d.comb += words.o.ready.eq(selected_ready)
+                with m.If(selected_ready):
+                    m.next = "ORDER"
+            with m.State("ORDER"):
+                m.d.comb += words.o.ready.eq(1)
+                m.d.sync += [wanted[name].eq(count) for name, count in thresholds(after, dispatched).items()]
+                with m.If(words.o.valid):
+                    m.next = "LOW"
+                with m.Elif(words.exhausted):
+                    fail(ErrorCode.BAD_LENGTH)
+            for state, first, following in (("LOW", 0, "HIGH"), ("HIGH", HALF_BITS, "WORDS")):
+                with m.State(state):
+                    half = wanted.as_value()[first : first + HALF_BITS]
+                    for k in range(len(QUEUES)):
+                        m.d.comb += [self.queue[k].valid.eq(queue[k]), self.queue[k].payload.eq(half)]
+                    with m.If(selected_ready):
+                        m.next = following
+                        if following == "WORDS":
+                            for k, name in enumerate(AFTER.values()):
+                                m.d.sync += dispatched[name].eq(dispatched[name] + queue[k])
+                            with m.If(left == 0):
+                                m.d.sync += index.eq(index + 1)
+                                m.next = "HEADER"
             with m.State("WORDS"):
                 for k in range(len(QUEUES)):
                     m.d.comb += self.queue[k].valid.eq(queue[k] & words.o.valid)
@@ -243,12 +282,12 @@ class CommandProcessor(wiring.Component):
                     with m.If(left == 1):
                         m.d.sync += index.eq(index + 1)
                         m.next = "HEADER"
-            with m.State("MASKS"):
+            with m.State("SECOND"):
                 m.d.comb += words.o.ready.eq(1)
                 with m.If(words.exhausted):
                     fail(ErrorCode.BAD_LENGTH)
                 with m.Elif(words.o.valid):  # and so taken; that signal has the queues in other states behind it
-                    with m.If(head != 0):
+                    with m.If(Cat(after[name] for name in AFTER.values()).any()):
                         fail(ErrorCode.BAD_FIELD)
                     with m.Else():
                         m.next = "WAIT"

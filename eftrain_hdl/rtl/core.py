@@ -14,11 +14,11 @@ from eftrain_hdl.rtl.axi.signature import AXI4Signature
 from eftrain_hdl.rtl.axi.write_dma import WriteDma
 from eftrain_hdl.rtl.axi_ports import READERS, WRITERS, AxiPorts
 from eftrain_hdl.rtl.command import QUEUES, CommandProcessor
+from eftrain_hdl.rtl.completion import CompletionCounters
 from eftrain_hdl.rtl.error_collector import ErrorCollector
 from eftrain_hdl.rtl.issue_queue import IssueQueue, OriginLayout
 from eftrain_hdl.rtl.load_unit import LoadUnit
 from eftrain_hdl.rtl.performance_counters import COUNTERS, PerformanceCounters
-from eftrain_hdl.rtl.semaphores import Semaphores
 from eftrain_hdl.rtl.store_unit import StoreUnit
 from eftrain_hdl.rtl.watchdog import Watchdog
 
@@ -32,7 +32,7 @@ _SETTLE = 8
 
 
 class Core(wiring.Component):
-    """Command processor, units, DMAs, semaphores, error collection and counters.
+    """Command processor, units, DMAs, error collection and counters.
 
     Parameters
     ----------
@@ -151,26 +151,25 @@ class Core(wiring.Component):
         m.d.sync += self.quiet.eq(Cat(dma.idle for dma in self._dmas.values()).all())
 
     def _elaborate_issue(self, m: Module) -> None:
-        """Queues and semaphores between the command processor and the units."""
+        """Queues between the command processor and the units, and counts of what is complete."""
         command = self._command
-        m.submodules.semaphores = self._semaphores = semaphores = Semaphores(len(QUEUES))
-        m.d.comb += semaphores.clear.eq(command.begun)
+        m.submodules.completion = completion = CompletionCounters()
+        m.d.comb += completion.clear.eq(command.begun)
         self._queues: dict[Unit, IssueQueue] = {}
         for k, opcode in enumerate(QUEUES):
             unit = FORMATS[opcode].unit
             m.submodules[f"{unit.name.lower()}_queue"] = self._queues[unit] = queue = IssueQueue(opcode)
-            control, port = self._units[unit].control, semaphores.port[k]
+            control = self._units[unit].control
             wiring.connect(m, command.queue[k], queue.words)
             wiring.connect(m, queue.instruction, control.instruction)
             m.d.comb += [
                 control.halt.eq(self._halt),
                 queue.halt.eq(self._halt),
                 queue.posted.eq(control.posted),
-                port.take.eq(queue.take),
-                port.take_mask.eq(queue.take_mask),
-                queue.taken.eq(port.taken),
-                port.give.eq(control.posted),
-                port.give_mask.eq(control.post),
+                queue.completed.eq(completion.completed),
+                completion.posted[k].eq(control.posted),
+                command.held[k].eq(queue.held),
+                command.head[k].eq(queue.head),
             ]
         busy = [queue_or_unit for unit, queue in self._queues.items()
                 for queue_or_unit in (~queue.empty, self._units[unit].control.busy)]
@@ -229,13 +228,12 @@ class Core(wiring.Component):
 
     def _elaborate_errors(self, m: Module) -> None:
         """First error, watchdog and the halt that goes to all."""
-        command, semaphores = self._command, self._semaphores
+        command = self._command
         m.submodules.watchdog = self._watchdog = watchdog = Watchdog()
         busy = Signal(len(Unit), reset_less=True)
         m.d.sync += [busy[unit].eq(component.control.busy) for unit, component in self._units.items()]
         reports: list[tuple[Unit, Value, object, object]] = [
             (Unit.COMMAND, command.error, command.error_code, command.error_address),
-            (Unit.COMMAND, semaphores.error, ErrorCode.TOKEN_OVERFLOW, semaphores.error_semaphore),
             (Unit.COMMAND, watchdog.expired, ErrorCode.WATCHDOG, busy),
         ]
         for unit, component in self._units.items():

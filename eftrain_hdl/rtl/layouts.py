@@ -7,18 +7,21 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, SEMAPHORES, Opcode
+from eftrain_hdl.isa import AFTER, FORMATS, Opcode
 
 __all__ = ["BufferWrite", "DrainRead", "UnitControl", "instruction_layout", "beat_layout"]
 
 
 def instruction_layout(opcode: Opcode) -> data.StructLayout:
-    """Struct of all fields of an instruction, header included, in the order and with the names of the isa module."""
+    """Struct of the fields of an instruction, in the order and with the names of the isa module, but without those that
+    say what it waits for.
+    """
 
     def shape(bits: int, is_signed: bool) -> Shape:
         return signed(bits) if is_signed else unsigned(bits)
 
-    return data.StructLayout({field.name: shape(field.bits, field.signed) for field in FORMATS[opcode].fields})
+    fields = (field for field in FORMATS[opcode].fields if field.name not in AFTER.values())
+    return data.StructLayout({field.name: shape(field.bits, field.signed) for field in fields})
 
 
 def beat_layout(config: Config) -> data.ArrayLayout:
@@ -37,11 +40,9 @@ class UnitControl(wiring.Signature):
     Members
     -------
     instruction : In(stream)
-        Next instruction; its ``wait`` semaphores are already taken when it becomes valid.
+        Next instruction; what it waits for is complete when it becomes valid.
     posted : Out(1)
-        High for one cycle when an instruction is complete ...
-    post : Out(16)
-        ... and the semaphores it gives.
+        High for one cycle when an instruction is complete.
     busy : Out(1)
         An instruction is being executed, or its data are still under way.
     error : Out(1)
@@ -57,7 +58,6 @@ class UnitControl(wiring.Signature):
             {
                 "instruction": In(stream.Signature(instruction_layout(opcode))),
                 "posted": Out(1),
-                "post": Out(SEMAPHORES),
                 "busy": Out(1),
                 "error": Out(1),
                 "error_code": Out(8),

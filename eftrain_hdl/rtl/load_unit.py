@@ -10,7 +10,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, Opcode, Target
+from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.descriptor import BeatLayout, TransferLayout
 from eftrain_hdl.rtl.layouts import BufferWrite, UnitControl, beat_layout
@@ -27,7 +27,7 @@ class _PendingLayout(data.StructLayout):
     """A load whose request was made: what went wrong with it, if anything, and what to do with its beats."""
 
     def __init__(self) -> None:
-        super().__init__({"code": 8, "target": 4, "planar": 1, "post": SEMAPHORES, "nest": LoadNestLayout()})
+        super().__init__({"code": 8, "target": 4, "planar": 1, "nest": LoadNestLayout()})
 
 
 class _Receiving(NamedTuple):
@@ -43,7 +43,6 @@ class _Receiving(NamedTuple):
     """It is the last of its item."""
     target: Signal
     planar: Signal
-    post: Signal
     address: Value
     lane: Value
 
@@ -142,7 +141,6 @@ class LoadUnit(wiring.Component):
             entry.code.eq(request.code),
             entry.target.eq(instruction.target),
             entry.planar.eq(instruction.planar),
-            entry.post.eq(instruction.post),
         ]
         m.d.comb += [entry.nest[name].eq(instruction[name]) for name in LoadNestLayout().members]
         wiring.connect(m, request.transfer, wiring.flipped(self.transfer))
@@ -161,7 +159,6 @@ class LoadUnit(wiring.Component):
         active = Signal()
         target = Signal(4, reset_less=True)
         planar = Signal(reset_less=True)
-        post = Signal(SEMAPHORES, reset_less=True)
         # An item is one beat; else it is a lane vector.
         whole = Signal(reset_less=True)
         beat = Signal(range(config.vector_beats + 1), reset_less=True)
@@ -184,7 +181,6 @@ class LoadUnit(wiring.Component):
                 active.eq(1),
                 target.eq(head.target),
                 planar.eq(head.planar),
-                post.eq(head.post),
                 whole.eq(Mux(head.target == Target.STREAMING, head.planar, head.target != Target.STATIONARY)),
                 beat.eq(0),
             ]
@@ -198,7 +194,6 @@ class LoadUnit(wiring.Component):
             item_end=item_end,
             target=target,
             planar=planar,
-            post=post,
             address=nest.address,
             lane=Mux(whole, 0, beat * config.vector_lanes),
         )
@@ -236,7 +231,7 @@ class LoadUnit(wiring.Component):
         return beat
 
     def _elaborate_write(self, m: Module, receiving: _Receiving, checked: _Checked, discard: Signal) -> None:
-        """Write the good beats; the semaphores come with the last one."""
+        """Write the good beats; the load is complete with the last one."""
         values = {
             "target": receiving.target, "planar": receiving.planar, "address": checked.address, "lane": checked.lane,
             "data": checked.words,
@@ -250,7 +245,6 @@ class LoadUnit(wiring.Component):
         m.d.sync += [
             self.write.en.eq(good & ~discard),
             self.control.posted.eq(good & checked.final & ~checked.torn & ~discard),
-            self.control.post.eq(receiving.post),
         ]
 
     def _elaborate_errors(

@@ -6,11 +6,11 @@ What a word means is decided by who reads it (``runtime/activity.py``).
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Signal
 from amaranth.lib import data, wiring
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, Unit
+from eftrain_hdl.isa import Unit
 from eftrain_hdl.rtl.accelerator import Accelerator
 from eftrain_hdl.rtl.command import QUEUES
 from eftrain_hdl.rtl.core import Core
@@ -19,7 +19,7 @@ from eftrain_hdl.rtl.vector.unit import VectorUnit
 
 __all__ = ["PROBES", "ProbedAccelerator", "ProbedTop", "generate_probed_verilog"]
 
-_UNIT = {"missing": SEMAPHORES, "waiting": 1, "queued": 1, "busy": 1}
+_UNIT = {"missing": len(QUEUES), "waiting": 1, "queued": 1, "busy": 1}
 _LOAD = data.StructLayout({**_UNIT, "receiving": 1, "beat": 1, "flight": 1})
 _STORE = data.StructLayout({**_UNIT, "flight": 1, "offered": 1, "sent": 1})
 
@@ -39,7 +39,7 @@ COMMAND
     ``full``: queues (by unit, from LOAD_X) that refuse the word that they are offered.
 all other units
     ``busy``: the unit executes an instruction, as the BUSY counter has it; ``waiting``: its next one waits for
-    semaphores; ``missing``: those of them that are zero; ``queued``: its issue queue holds anything.
+    other units; ``missing``: for these, from LOAD_X; ``queued``: its issue queue holds anything.
 LOAD_X, LOAD_A
     ``receiving``: the unit takes beats; ``beat``: there is one; ``flight``: the DMA has asked memory for a burst.
 COMPUTE
@@ -110,10 +110,8 @@ class _Probes(Elaboratable):
 
     def _issue(self, unit: Unit) -> dict[str, object]:
         queue, control = self._core._queues[unit], self._core._units[unit].control
-        missing = queue.take_mask & ~self._core._semaphores._available
         return {
-            "busy": control.busy, "waiting": queue.waiting, "missing": Mux(queue.waiting, missing, 0),
-            "queued": ~queue.empty,
+            "busy": control.busy, "waiting": queue.waiting, "missing": queue.missing, "queued": ~queue.empty,
         }
 
     def _command(self, unit: Unit) -> dict[str, object]:

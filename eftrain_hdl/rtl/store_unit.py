@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, Opcode
+from eftrain_hdl.isa import Opcode
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.axi.descriptor import TransferLayout
 from eftrain_hdl.rtl.layouts import UnitControl
@@ -65,21 +65,21 @@ class StoreUnit(wiring.Component):
         m = Module()
         control = self.control
         instruction = control.instruction.payload
-        m.submodules.pending = pending = SyncFIFO(width=SEMAPHORES + 9, depth=PENDING)
+        m.submodules.pending = pending = SyncFIFO(width=9, depth=PENDING)
         m.submodules.request = request = TransferRequest(self.config)
         m.d.comb += [request.fields[name].eq(instruction[name]) for name in TransferFields().members]
-        post, code, stamp = pending.r_data[:SEMAPHORES], pending.r_data[SEMAPHORES:-1], pending.r_data[-1]
+        code, stamp = pending.r_data[:-1], pending.r_data[-1]
         asked = instruction.stamp if self.opcode is Opcode.STORE_0 else Const(0, 1)
         m.d.comb += [
             request.start.eq(control.instruction.valid & pending.w_rdy & ~control.halt),
             control.instruction.ready.eq(request.finished),
             pending.w_en.eq(request.finished),
-            pending.w_data.eq(Cat(instruction.post, request.code, asked)),
+            pending.w_data.eq(Cat(request.code, asked)),
             pending.r_en.eq(self.done),
             control.busy.eq(pending.r_rdy),
         ]
         wiring.connect(m, request.transfer, wiring.flipped(self.transfer))
-        m.d.sync += [control.posted.eq(self.done), control.post.eq(post), self.stamp.eq(self.done & stamp)]
+        m.d.sync += [control.posted.eq(self.done), self.stamp.eq(self.done & stamp)]
         bad = pending.r_rdy & (code != ErrorCode.NONE)
         m.d.sync += [control.error.eq(bad & ~control.halt), control.error_code.eq(code)]
         return m

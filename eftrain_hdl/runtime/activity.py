@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from eftrain_hdl.isa import SEMAPHORES, Unit
+from eftrain_hdl.isa import Unit
 from eftrain_hdl.rtl.probes import PROBES
 
 __all__ = ["BUSY", "Activity", "State", "activity"]
@@ -42,16 +42,13 @@ class Activity:
     Attributes
     ----------
     state : State
-    semaphores : tuple of int
-        Semaphores that are zero and wanted: by this state (WAITING; none: all are there, the grant takes its cycles),
-        or by the instruction after the one that drains (DRAIN).
-    queues : tuple of Unit
-        FULL of COMMAND: the units whose queues are.
+    units : tuple of Unit
+        WAITING: the units that have not completed what this one waits for; DRAIN: those that the instruction after the
+        one that drains waits for; FULL of COMMAND: those whose queues are full.
     """
 
     state: State
-    semaphores: tuple[int, ...] = ()
-    queues: tuple[Unit, ...] = ()
+    units: tuple[Unit, ...] = ()
 
 
 def activity(unit: Unit, word: int) -> Activity:
@@ -62,7 +59,7 @@ def activity(unit: Unit, word: int) -> Activity:
     }
     if unit is Unit.COMMAND:
         return _command(fields)
-    missing = tuple(k for k in range(SEMAPHORES) if fields["missing"] >> k & 1)
+    missing = _units(fields["missing"])
     if fields["busy"]:
         state = _BUSY_STATE[unit](fields)
         return Activity(state, missing if state is State.DRAIN else ())
@@ -77,8 +74,13 @@ def _command(fields: Fields) -> Activity:
     if fields["barrier"]:
         return Activity(State.BARRIER)
     if fields["full"]:
-        return Activity(State.FULL, queues=tuple(unit for unit in Unit if unit and fields["full"] >> (unit - 1) & 1))
+        return Activity(State.FULL, _units(fields["full"]))
     return Activity(State.ACTIVE if fields["word"] else State.MEMORY)
+
+
+def _units(mask: int) -> tuple[Unit, ...]:
+    """Units of a mask, whose lowest bit is LOAD_X."""
+    return tuple(unit for unit in Unit if unit and mask >> (unit - 1) & 1)
 
 
 def _load(fields: Fields) -> State:

@@ -83,7 +83,7 @@ def _units(timeline: Timeline) -> Iterator[dict[str, Any]]:
             state = span.activity.state
             if state is State.IDLE:
                 continue
-            label = timeline.label(span.activity, timeline.program_at(span.start))
+            label = timeline.label(span.activity)
             yield _slice(timeline, _UNITS + unit, label, state.value, span.start, span.end)
 
 

@@ -70,15 +70,11 @@ class Lane:
 
 @dataclass(frozen=True)
 class Program:
-    """One run of the machine: cycles ``start`` to ``end - 1`` of the timeline.
-
-    ``semaphores`` names each semaphore that the program uses.
-    """
+    """One run of the machine: cycles ``start`` to ``end - 1`` of the timeline."""
 
     name: str
     start: int
     end: int
-    semaphores: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -122,25 +118,20 @@ class Timeline:
         """Time that cycles take at the clock."""
         return cycles / self.clock_mhz
 
-    def program_at(self, cycle: int) -> Program:
-        """The program that runs in a cycle."""
-        return next(program for program in self.programs if cycle < program.end)
-
-    def label(self, what: Activity, program: Program) -> str:
+    @staticmethod
+    def label(what: Activity) -> str:
         """An activity in words: its state, and what it waits for."""
-        if what.queues:
-            return f"{what.state.value}: {', '.join(unit.name for unit in what.queues)}"
-        names = " + ".join(program.semaphores.get(k, f"semaphore {k}") for k in what.semaphores)
-        if what.state is State.WAITING:
-            return f"waiting: {names or 'grant'}"
-        return f"{what.state.value}, next waits: {names}" if names else what.state.value
+        names = ", ".join(unit.name for unit in what.units)
+        if what.state is State.DRAIN and names:
+            return f"{what.state.value}, next waits: {names}"
+        return f"{what.state.value}: {names}" if names else what.state.value
 
     def totals(self, unit: Unit) -> Counter[str]:
         """Cycles of a unit by label."""
         counts: Counter[str] = Counter()
         for program in self.programs:
             for what, cycles in self.lanes[unit].cycles(program.start, program.end).items():
-                counts[self.label(what, program)] += cycles
+                counts[self.label(what)] += cycles
         return counts
 
 

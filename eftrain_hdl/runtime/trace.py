@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from eftrain_hdl.compiler import PlannedProgram
-from eftrain_hdl.isa import SEMAPHORES, Semaphore, Unit, disassemble
+from eftrain_hdl.isa import Unit
 from eftrain_hdl.runtime.device import RunResult
 from eftrain_hdl.runtime.sim import SimDevice
 from eftrain_hdl.runtime.timeline import Lane, Phase, Program, Timeline, joined, running_lanes
@@ -76,7 +74,7 @@ def trace_step(trainer: Trainer, x: NDArray[Any], y: NDArray[Any]) -> tuple[Step
     for recording in device.recordings:
         program = planned[recording.program_address]
         end = start + int(recording.lanes[Unit.COMMAND].edges[-1])
-        programs.append(Program(program.name, start, end, _semaphore_names(program)))
+        programs.append(Program(program.name, start, end))
         before = start
         for (layer, phase), stamp in zip(program.labels, recording.result.timestamps, strict=False):
             then = start + stamp + _STAMP_LATENCY
@@ -86,18 +84,3 @@ def trace_step(trainer: Trainer, x: NDArray[Any], y: NDArray[Any]) -> tuple[Step
         start = end
     lanes = {unit: joined(unit, [recording.lanes[unit] for recording in device.recordings]) for unit in Unit}
     return result, Timeline(device.model.clock_mhz, programs, phases, lanes, dict(counters))
-
-
-def _semaphore_names(program: PlannedProgram) -> dict[int, str]:
-    """The compiler's names of semaphores, with the units that post them."""
-    posters: dict[int, set[Unit]] = defaultdict(set)
-    for instruction in disassemble(np.asarray(program.words)):
-        if "post" in instruction.values:
-            for k in range(SEMAPHORES):
-                if instruction["post"] >> k & 1:
-                    posters[k].add(instruction.format.unit)
-    known = {int(semaphore): semaphore.name for semaphore in Semaphore}
-    return {
-        k: f"{known.get(k, f'semaphore {k}')} of {' and '.join(unit.name for unit in sorted(units))}"
-        for k, units in posters.items()
-    }

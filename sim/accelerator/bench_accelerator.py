@@ -5,7 +5,7 @@ import os
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from eftrain_hdl.isa import Instruction, Opcode, Semaphore, Target
+from eftrain_hdl.isa import Instruction, Opcode, Target, Unit, lengths
 from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP
 from sim.accelerator.common import (
     CONFIGS,
@@ -17,7 +17,6 @@ from sim.accelerator.common import (
     check_copy,
     copy_program,
     load,
-    mask,
     transfer,
     wipe,
 )
@@ -73,7 +72,7 @@ async def copy(dut, stall: float) -> None:
     for unit in ("LOAD_X", "LOAD_A", "COMPUTE", "VECTOR", "STORE_0", "STORE_1"):
         assert 0 < await host.read(f"{unit}_BUSY") < cycles
         assert await host.read(f"{unit}_WAIT") < cycles
-    assert await host.read("VECTOR_WAIT") > 0
+    assert await host.read("COMPUTE_WAIT") > 0
     assert await host.read("TIMESTAMP_COUNT") == 1
     assert abs(await host.read("TIMESTAMP_DATA") - cycles) < 20
 
@@ -119,13 +118,14 @@ async def flags(dut) -> None:
 
 
 LOADS = [load(Opcode.LOAD_X, Target.STREAMING, SOURCE, 8, 0, tag=k) for k in range(3)]
+BEHIND_LOADS = PROGRAM + 4 * sum(lengths(LOADS))
 STORED = [Instruction(Opcode.VECTOR, {"n0_count": 8, "emit_0": 1})]
 FAILURES = {
     # name: (program, unit, code, address, instruction, tag)
     "opcode": ([*LOADS, load(Opcode.LOAD_X, Target.STREAMING, SOURCE, 8, 0), END], "COMMAND", "BAD_OPCODE",
-               PROGRAM + 240, 3, 0),
-    "no_end": (LOADS, "COMMAND", "BAD_LENGTH", PROGRAM + 240, 3, 2),
-    "masks": ([Instruction(Opcode.BARRIER, {"post": 1, "tag": 9}), END], "COMMAND", "BAD_FIELD", PROGRAM, 0, 9),
+               BEHIND_LOADS, 3, 0),
+    "no_end": (LOADS, "COMMAND", "BAD_LENGTH", BEHIND_LOADS, 3, 2),
+    "order": ([Instruction(Opcode.BARRIER, {"after_load_x": 1, "tag": 9}), END], "COMMAND", "BAD_FIELD", PROGRAM, 0, 9),
     "field": ([*LOADS, load(Opcode.LOAD_X, Target.STATIONARY, SOURCE, 8, 0, tag=5), END], "LOAD_X", "BAD_FIELD",
               0, 3, 5),
     "chip": ([*LOADS, load(Opcode.LOAD_X, Target.STREAMING, SOURCE, 8, 62, tag=6), END], "LOAD_X", "CHIP_ADDRESS",
@@ -142,10 +142,8 @@ FAILURES = {
              "READ_RESPONSE", SOURCE + 0x880, 3, 4),
     "write": ([*STORED, Instruction(Opcode.STORE_0, {**transfer(TARGET + 0x40, 8), "tag": 4}), END], "STORE_0",
               "WRITE_RESPONSE", TARGET + 0x40, 1, 4),
-    "token": ([load(Opcode.LOAD_X, Target.STREAMING, SOURCE, 2, 0, post=1 << 13) for _ in range(256)] + [END],
-              "COMMAND", "TOKEN_OVERFLOW", 13, 256, 0),
-    "deadlock": ([Instruction(Opcode.COMPUTE, {"wait": mask(Semaphore.X_READY), "tag": 1}), END], "COMMAND", "WATCHDOG",
-                 0, 1, 0),
+    "standstill": ([Instruction(Opcode.STORE_0, {**transfer(TARGET, 1), "tag": 1}), END], "COMMAND", "WATCHDOG",
+                   1 << Unit.STORE_0, 1, 0),
 }
 
 
@@ -162,7 +160,7 @@ async def failure(dut, name: str) -> None:
     await host.write("INTERRUPT_ENABLE", REGISTER_MAP["INTERRUPT_ENABLE"].pack(error=1))
     await host.launch(program if name != "opcode" else [*LOADS, END])
     if name == "opcode":
-        host.memory.bytes[PROGRAM + 240] = 0x77
+        host.memory.bytes[BEHIND_LOADS] = 0x77
     assert await host.failure(10000) == tuple(expected)
     assert int(dut.interrupt.value)
     assert not await host.field("STATUS", "done")

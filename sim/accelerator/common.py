@@ -10,7 +10,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 from cocotbext.axi.address_space import Region
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import Instruction, Opcode, Semaphore, Target, assemble
+from eftrain_hdl.isa import Instruction, Opcode, Target, assemble
 from eftrain_hdl.registers import REGISTER_MAP, ErrorCode, Unit
 from sim.axi.common import pauses
 
@@ -167,10 +167,6 @@ def load(opcode: Opcode, target: Target, address: int, run: int, base: int, **va
     return Instruction(opcode, {**transfer(address, run), "target": int(target), "base": base, **sweep, **values})
 
 
-def mask(*semaphores: Semaphore) -> int:
-    return sum(1 << semaphore for semaphore in semaphores)
-
-
 def copy_program(config: Config, tiles: int, beats: int) -> list[Instruction]:
     """Copies ``tiles`` pieces of ``beats`` beats twice: through LOAD_X to STORE_0, through operand A to STORE_1.
 
@@ -178,23 +174,21 @@ def copy_program(config: Config, tiles: int, beats: int) -> list[Instruction]:
     are contiguous; STORE_1's target follows that of STORE_0.
     """
     size = config.beat_bytes
-    s = Semaphore
     program = []
     for tile in range(tiles):
         place = SOURCE + tile * beats * size
         odd = tile % 2
         opcode, target = ((Opcode.LOAD_X, Target.STREAMING), (Opcode.LOAD_A, Target.STATIONARY))[odd]
-        ready, free = ((s.X_READY, s.X_FREE), (s.A_READY, s.A_FREE))[odd]
-        again = tile >= 2
+        # What the tile two before left on the chip has been read; of two loads of LOAD_A, the first one.
+        free = {"after_vector": 2} if tile >= 2 else {}
+        loaded = {"after_load_a": 2} if odd else {"after_load_x": 1}
         program += [
-            load(opcode, target, place, beats, 0, wait=again * mask(free), post=mask(ready), tag=tile),
-            load(Opcode.LOAD_A, Target.OPERAND_A, place, beats, odd * beats, wait=again * mask(s.OPERANDS_FREE),
-                 post=mask(s.OPERANDS_READY), tag=tile),
-            Instruction(Opcode.COMPUTE, {
-                "wait": mask(ready), "post": mask(s.ACCUMULATORS_READY), "s0_count": beats, "tag": tile}),
+            load(opcode, target, place, beats, 0, **free, tag=tile),
+            load(Opcode.LOAD_A, Target.OPERAND_A, place, beats, odd * beats, **free, tag=tile),
+            Instruction(Opcode.COMPUTE, {**loaded, "s0_count": beats, "tag": tile}),
             Instruction(Opcode.VECTOR, {
-                "wait": mask(s.ACCUMULATORS_READY, s.OPERANDS_READY), "post": mask(free, s.OPERANDS_FREE), "tag": tile,
-                "n0_count": beats, "bank": odd, "a_base": odd * beats, "emit_0": 1, "emit_1": 1}),
+                "after_compute": 1, "after_load_a": 1, "tag": tile, "n0_count": beats, "bank": odd,
+                "a_base": odd * beats, "emit_0": 1, "emit_1": 1}),
             Instruction(Opcode.STORE_0, {**transfer(TARGET + tile * beats * size, beats), "tag": tile}),
             Instruction(Opcode.STORE_1, {**transfer(TARGET + (tiles + tile) * beats * size, beats), "tag": tile}),
         ]

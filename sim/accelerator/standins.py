@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, Opcode, Target
+from eftrain_hdl.isa import Opcode, Target
 from eftrain_hdl.rtl.accelerator import Accelerator
 from eftrain_hdl.rtl.layouts import BufferWrite, DrainRead, UnitControl, beat_layout
 
@@ -16,11 +16,10 @@ __all__ = ["AcceleratorWithStandIns"]
 def _latched(m: Module, control: wiring.PureInterface, count: Signal, field: str) -> Signal:
     """Accept an instruction when idle; returns a flag that is set until the unit clears it."""
     active = Signal()
-    post = Signal(SEMAPHORES)
-    m.d.comb += [control.instruction.ready.eq(~active & ~control.halt), control.post.eq(post), control.busy.eq(active)]
+    m.d.comb += [control.instruction.ready.eq(~active & ~control.halt), control.busy.eq(active)]
     with m.If(control.instruction.valid & control.instruction.ready):
         instruction = control.instruction.payload
-        m.d.sync += [active.eq(1), post.eq(instruction.post), count.eq(instruction[field])]
+        m.d.sync += [active.eq(1), count.eq(instruction[field])]
     return active
 
 

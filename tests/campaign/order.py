@@ -1,9 +1,9 @@
-"""Whether a program's semaphores order everything that meets in a memory.
+"""Whether what a program's instructions wait for orders everything that meets in a memory.
 
 Units run beside each other. A program whose result depends on which of them is quicker has no right result, so RTL and
 emulator need not agree on it. What counts as ordered is what ``docs/execution.md`` promises, nothing that the RTL
-happens to do: an instruction follows those whose tokens it takes, those that they had waited for, and all those before
-a BARRIER.
+happens to do: an instruction follows those that it waits for, those that they had waited for, and all those before a
+BARRIER.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from eftrain_hdl.isa import SEMAPHORES, Instruction, Opcode, Unit
+from eftrain_hdl.isa import AFTER, Instruction, Opcode, Unit
 from eftrain_hdl.runtime.emulator import EmulatorDevice
 from eftrain_hdl.runtime.emulator.compute import ComputePlan
 from eftrain_hdl.runtime.emulator.transfer import LoadPlan, Runs
@@ -84,19 +84,10 @@ class _Queue:
 class _Clocks:
     """For every instruction: how many instructions of each unit are complete when it starts, and when it ends."""
 
-    def __init__(self, instructions: list[Instruction]) -> None:
+    def __init__(self) -> None:
         self.started: list[list[np.ndarray]] = [[] for _ in Unit]
         self.completed: list[list[np.ndarray]] = [[] for _ in Unit]
         self.quiet = np.zeros(_UNITS, np.int64)
-        self.posts: list[list[list[int]]] = [[[] for _ in Unit] for _ in range(SEMAPHORES)]
-        self.taken = np.zeros((SEMAPHORES, _UNITS), np.int64)
-        position = [0] * _UNITS
-        for one in instructions:
-            unit = one.format.unit
-            for k in range(SEMAPHORES):
-                if one["post"] >> k & 1:
-                    self.posts[k][unit].append(position[unit])
-            position[unit] += 1
 
     def add(self, one: Instruction, queues: tuple[_Queue, _Queue]) -> np.ndarray:
         """The clock with which an instruction starts."""
@@ -106,9 +97,10 @@ class _Clocks:
             started, completed = self.started[unit][-1].copy(), self.completed[unit][-1].copy()
             np.maximum(started, self.quiet, out=started)
             np.maximum(completed, self.quiet, out=completed)
-        for k in range(SEMAPHORES):
-            if one["wait"] >> k & 1:
-                self._wait(k, unit, started)
+        for producer, name in AFTER.items():
+            wanted = len(self.completed[producer]) - one[name] + 1
+            if one[name] and wanted > 0:
+                np.maximum(started, self.completed[producer][wanted - 1], out=started)
         if unit in _STORES:
             runs = one["run"] * one["count1"] * one["count2"] * one["count3"]
             number, whole = queues[unit - Unit.STORE_0].take(runs)
@@ -121,17 +113,6 @@ class _Clocks:
         self.completed[unit].append(completed)
         return started
 
-    def _wait(self, k: int, unit: Unit, started: np.ndarray) -> None:
-        """After its n-th take, n tokens have been given; those that others may have given need not be a unit's."""
-        self.taken[k, unit] += 1
-        every = sum(len(posts) for posts in self.posts[k])
-        for producer in Unit:
-            posts = self.posts[k][producer]
-            sure = int(self.taken[k, unit]) - (every - len(posts))
-            # Where a unit may wait for a later instruction of another the emulator has refused the program.
-            if producer is not unit and 0 < sure <= len(posts) and posts[sure - 1] < len(self.completed[producer]):
-                np.maximum(started, self.completed[producer][posts[sure - 1]], out=started)
-
     def barrier(self) -> None:
         self.quiet = np.array([len(done) for done in self.started], np.int64)
 
@@ -141,7 +122,7 @@ def unordered(device: EmulatorDevice, instructions: list[Instruction], program: 
 
     ``instructions`` are those that the emulator executed without an error; ``program`` the addresses they lie at.
     """
-    clocks, queues = _Clocks(instructions), (_Queue(), _Queue())
+    clocks, queues = _Clocks(), (_Queue(), _Queue())
     last: dict[tuple[str, Unit, bool], np.ndarray] = {}
     numbers: list[list[int]] = [[] for _ in Unit]
     sizes = {"dram": device.memory_bytes // device.config.beat_bytes}

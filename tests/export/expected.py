@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from eftrain_hdl.isa import (
+    AFTER,
     FORMATS,
     INSTRUCTION_ALIGNMENT,
+    MOST_DISTANCE,
     NO_INDEX,
-    SEMAPHORE_MAX,
-    SEMAPHORES,
     Opcode,
-    Semaphore,
     Target,
 )
 from eftrain_hdl.registers import IDENTIFICATION, REGISTER_MAP, REGISTER_MAP_VERSION, Access, ErrorCode, Unit
 
-HEADER_FIELDS = ("opcode", "length", "tag", "wait", "post")
+HEADER_FIELDS = ("opcode", "length", "tag", *AFTER.values())
 
 
 def constants() -> dict[str, int]:
     """Every name and its value."""
     return {
         "IDENTIFICATION": IDENTIFICATION, "REGISTER_MAP_VERSION": REGISTER_MAP_VERSION, "REGISTERS_BYTES": 4096,
-        "SEMAPHORES": SEMAPHORES, "SEMAPHORE_MAX": SEMAPHORE_MAX, "NO_INDEX": NO_INDEX,
+        "MOST_DISTANCE": MOST_DISTANCE, "NO_INDEX": NO_INDEX,
         "INSTRUCTION_ALIGNMENT": INSTRUCTION_ALIGNMENT,
         **{f"ERROR_{item.name}": int(item) for item in ErrorCode},
         **{f"UNIT_{item.name}": int(item) for item in Unit},
         **{f"OPCODE_{item.name}": int(item) for item in Opcode},
         **{f"TARGET_{item.name}": int(item) for item in Target},
-        **{f"SEMAPHORE_{item.name}": int(item) for item in Semaphore},
         **_registers(), **_instructions(),
     }  # fmt: skip
 

@@ -79,7 +79,9 @@ def test_texts(folder: Path) -> None:
 def test_two_files_of_one_program_include_it(folder: Path, compiler: str, standard: str, ending: str) -> None:
     """Twice each, and one of them calls nothing."""
     include = '#include "eftrain.h"\n#include "eftrain.h"\n'
-    (folder / f"other.{ending}").write_text(f"{include}uint32_t other(void);\nuint32_t other(void) {{ return 9; }}\n")
+    (folder / f"other.{ending}").write_text(
+        f"{include}uint32_t other(void);\nuint32_t other(void) {{ return {int(ErrorCode.WATCHDOG)}; }}\n"
+    )
     (folder / f"main.{ending}").write_text(
         f"{include}#include <stdio.h>\nuint32_t other(void);\n"
         "int main(void) { puts(eftrain_error_text(other())); return 0; }\n"

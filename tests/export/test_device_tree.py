@@ -81,7 +81,7 @@ def test_the_nodes_of_a_board(name: str) -> None:
     assert set(bus) == {"compatible", "#address-cells", "#size-cells", "ranges", f"eftrain@{base:x}"}
     assert (bus["compatible"], bus["ranges"]) == ('"simple-pm-bus"', "")
     registers = bus[f"eftrain@{base:x}"]
-    assert registers["compatible"] == '"eftrain-hdl,eftrain-1.0", "generic-uio"'
+    assert registers["compatible"] == '"eftrain-hdl,eftrain-2.0", "generic-uio"'
     assert place(bus, registers) == (base, 4096)
     assert registers["interrupt-parent"] == f"<&{parent}>"
     assert numbers(registers["interrupts"]) == [0, spi, 4]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eftrain_hdl.export.markdown import markdown
-from eftrain_hdl.isa import FORMATS, Opcode, Semaphore
+from eftrain_hdl.isa import FORMATS, Opcode
 from eftrain_hdl.registers import REGISTER_MAP, ErrorCode
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,14 +40,12 @@ def _covers(row: str, name: str, word: int, bits: str) -> bool:
     return words.split(", ")[place] == str(word) and all_ranges[place if len(all_ranges) > 1 else 0] == bits
 
 
-def test_every_register_error_and_semaphore_is_on_the_page():
+def test_every_register_and_error_is_on_the_page():
     page = markdown()
     for register in REGISTER_MAP:
         assert f"**{register.name}**" in page
     for code in ErrorCode:
         assert f"| {int(code)} | {code.name} |" in page
-    for semaphore in Semaphore:
-        assert f"| {int(semaphore)} | {semaphore.name} |" in page
 
 
 def test_every_field_of_a_register_has_one_row():

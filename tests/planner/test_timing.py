@@ -28,7 +28,7 @@ def test_a_program_without_instructions_takes_only_its_fetch() -> None:
 
 
 def test_a_program_that_waits_for_ever_is_refused() -> None:
-    program = [Instruction(Opcode.LOAD_X, {"run": 1, "count1": 1, "count2": 1, "count3": 1, "wait": 1})]
+    program = [Instruction(Opcode.STORE_0, {"run": 1, "count1": 1, "count2": 1, "count3": 1})]  # of what nobody sends
     with pytest.raises(AssertionError, match="never reached"):
         simulate_timing([*program, Instruction(Opcode.END, {})], Config())
 

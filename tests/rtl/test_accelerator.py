@@ -10,7 +10,7 @@ from sim.accelerator.standins import AcceleratorWithStandIns
 from sim.runner import run_bench
 from sim.simulators import ICARUS, MISSING_ICARUS, VERILATOR, Simulator
 
-ALL = 1 + 2 + 1 + 1 + 13 + 8 + 1
+ALL = 1 + 2 + 1 + 1 + 12 + 8 + 1
 
 
 def run(simulator: Simulator, testcase: str | None = None) -> int:

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 from amaranth.sim import Simulator
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, Instruction, Opcode
+from eftrain_hdl.isa import AFTER, FORMATS, Instruction, Opcode, Unit
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.command import QUEUES, CommandProcessor
+from eftrain_hdl.rtl.completion import COUNT_BITS, MOST_AHEAD
 
 ADDRESS = 0x12_3456_7840
 END = Instruction(Opcode.END, {"tag": 99}).encode()
@@ -23,6 +26,8 @@ BARRIER = Instruction(Opcode.BARRIER, {}).encode()
 class Result:
     queues: list[list[int]] = field(default_factory=lambda: [[] for _ in QUEUES])
     order: list[int] = field(default_factory=list)
+    begun: list[tuple[int, int]] = field(default_factory=list)
+    """Index of each instruction to a queue, and the cycle in which it came."""
     transfers: list[tuple[int, int]] = field(default_factory=list)
     error: tuple[int, int, int, int] | None = None
     finished_at: int | None = None
@@ -31,8 +36,12 @@ class Result:
 
 
 def run(words: list[int], *, data_width: int = 64, stall: float = 0.0, busy_after_push: int = 0,
-        bytes_: int | None = None, address: int = ADDRESS, cycles: int = 2500) -> Result:
-    """Run a program; ``busy_after_push`` is how long the machine stays busy after the last word to a queue."""
+        bytes_: int | None = None, address: int = ADDRESS, cycles: int = 2500,
+        heads: Callable[[int], tuple[int, int] | None] = lambda cycle: None) -> Result:
+    """Run a program; ``busy_after_push`` is how long the machine stays busy after the last word to a queue.
+
+    ``heads`` says in each cycle which queue holds an instruction that has not started, if any, and its index.
+    """
     config = Config(rows=2, lanes=2, data_width=data_width)
     dut = CommandProcessor(config)
     rng = random.Random(len(words))
@@ -69,10 +78,16 @@ def run(words: list[int], *, data_width: int = 64, stall: float = 0.0, busy_afte
         for cycle in range(cycles):
             ctx.set(dut.cycles, cycle)
             ctx.set(dut.idle, cycle - last_push > busy_after_push)
+            held = heads(cycle)
+            ctx.set(dut.held, 0 if held is None else 1 << held[0])
+            if held is not None:
+                ctx.set(dut.head[held[0]], held[1] % (1 << COUNT_BITS))
             for k in range(len(QUEUES)):
                 ctx.set(dut.queue[k].ready, rng.random() >= stall)
                 if ctx.get(dut.queue[k].valid) and ctx.get(dut.queue[k].ready):
                     result.queues[k].append(ctx.get(dut.queue[k].payload))
+                    if ctx.get(dut.origin.index) != (result.begun or [(-1, 0)])[-1][0]:
+                        result.begun.append((ctx.get(dut.origin.index), cycle))
                     result.order.append(k)
                     last_push = cycle
             if ctx.get(dut.error):
@@ -103,9 +118,20 @@ def instructions(rng: random.Random, count: int) -> list[Instruction]:
     out = []
     for _ in range(count):
         opcode = rng.choice(QUEUES)
-        first = FORMATS[opcode].fields[5]
-        out.append(Instruction(opcode, {"tag": rng.getrandbits(16), "wait": rng.getrandbits(16), first.name: 1}))
+        first = FORMATS[opcode].fields[3 + len(AFTER)]
+        after = {name: rng.choice((0, 1, 2, 31, rng.randrange(32))) for name in AFTER.values()}
+        out.append(Instruction(opcode, {"tag": rng.getrandbits(16), **after, first.name: 1}))
     return out
+
+
+def queued(words: list[int], index: int = 0, dispatched: Mapping[Unit, int] = MappingProxyType({})) -> list[int]:
+    """What a queue gets for an instruction, when so many instructions of each unit lie before it."""
+    wanted = 0
+    for k, unit in enumerate(AFTER):
+        distance = words[1] >> 5 * k & 31
+        count = dispatched.get(unit, 0) - (distance - 1 if distance else 256)
+        wanted |= count % (1 << COUNT_BITS) << COUNT_BITS * k
+    return [index, words[0], wanted & (1 << 30) - 1, wanted >> 30, *words[2:]]
 
 
 @pytest.mark.parametrize(("data_width", "stall"), [(32, 0.0), (64, 0.0), (64, 0.4)])
@@ -115,8 +141,10 @@ def test_words_reach_their_queues_in_program_order(data_width: int, stall: float
     result = run(words, data_width=data_width, stall=stall)
     assert result.error is None and result.finished_at is not None
     wanted: list[list[int]] = [[] for _ in QUEUES]
+    dispatched = dict.fromkeys(AFTER, 0)
     for index, item in enumerate(program):
-        wanted[QUEUES.index(item.opcode)] += [index, *item.encode()]
+        wanted[QUEUES.index(item.opcode)] += queued(item.encode(), index, dispatched)
+        dispatched[item.format.unit] += 1
     assert result.queues == wanted
     changes = [k for n, k in enumerate(result.order) if n == 0 or result.order[n - 1] != k]
     kinds = [QUEUES.index(item.opcode) for item in program]
@@ -124,7 +152,7 @@ def test_words_reach_their_queues_in_program_order(data_width: int, stall: float
     beats = -(-len(words) * 4 // (data_width // 8))
     assert result.transfers == [(ADDRESS, beats)]
     if not stall:
-        assert result.finished_at <= sum(item.format.words + 2 for item in program) + 20
+        assert result.finished_at <= sum(item.format.words + 4 for item in program) + 20
 
 
 def test_barriers_wait_and_leave_timestamps() -> None:
@@ -147,13 +175,27 @@ def test_short_instructions_pass_as_they_are(length: int) -> None:
     short = [LOAD[0] & ~0xFF00 | length << 8, *LOAD[1:length]]
     result = run(LOAD + short + short + LOAD + END)
     assert result.error is None and result.finished_at is not None
-    assert result.queues[0] == [0, *LOAD, 1, *short, 2, *short, 3, *LOAD]
+    parts = (LOAD, short, short, LOAD)
+    wanted = [queued(words, k, {Unit.LOAD_X: k}) for k, words in enumerate(parts)]
+    assert result.queues[0] == [word for words in wanted for word in words]
 
 
 def test_the_first_instruction_of_an_opcode_is_whole() -> None:
     short = [LOAD[0] & ~0xFF00 | 0x200, LOAD[1]]
     assert run(LOAD + short + END).error is None
     assert run(short + LOAD + END, cycles=150).error == (ErrorCode.BAD_LENGTH, ADDRESS, 0, 7)
+
+
+def test_nothing_gets_too_far_ahead_of_an_instruction_that_has_not_started() -> None:
+    """Counts are compared modulo a power of two."""
+    short = [LOAD[0] & ~0xFF00 | 0x200, LOAD[1]]
+    words = LOAD + short * (MOST_AHEAD + 20) + END
+    free = 4000
+    result = run(words, cycles=6000, heads=lambda cycle: (3, 0) if cycle < free else None)
+    assert result.error is None and result.finished_at is not None and result.finished_at > free
+    indices = [index for index, cycle in result.begun if cycle < free]
+    # A few are on their way when the distance is seen.
+    assert MOST_AHEAD <= max(indices) + 1 <= MOST_AHEAD + 3
 
 
 def test_what_lies_behind_end_is_dropped() -> None:
@@ -184,7 +226,7 @@ def test_bad_programs(words: list[int], code: ErrorCode, place: int, index: int,
     result = run(words, cycles=150)
     assert result.error == (code, ADDRESS + place, index, tag)
     assert result.finished_at is None
-    assert len(result.queues[0]) <= 42
+    assert len(result.queues[0]) <= 44
 
 
 @pytest.mark.parametrize(("bytes_", "address", "code"), [

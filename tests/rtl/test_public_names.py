@@ -43,7 +43,6 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "RegisterBank": (REGISTER_MAP,),
     "Rotator": (32, 4),
     "RoundToFormat": (CONFIG.operand,),
-    "Semaphores": (2,),
     "SkidBuffer": (16,),
     "StoreUnit": (CONFIG, Opcode.STORE_0),
     "WordUnpacker": (64,),

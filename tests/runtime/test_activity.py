@@ -63,12 +63,13 @@ def test_states(unit: Unit, fields: dict[str, int], state: State) -> None:
 
 def test_causes() -> None:
     waiting = {"queued": 1, "waiting": 1, "missing": 0b101}
-    assert activity(Unit.COMPUTE, word(Unit.COMPUTE, **waiting)) == Activity(S.WAITING, (0, 2))
-    assert activity(Unit.COMPUTE, word(Unit.COMPUTE, **waiting, busy=1)) == Activity(S.DRAIN, (0, 2))
-    # The next instruction's semaphores are not why an instruction in hand is where it is.
+    units = Unit.LOAD_X, Unit.COMPUTE
+    assert activity(Unit.COMPUTE, word(Unit.COMPUTE, **waiting)) == Activity(S.WAITING, units)
+    assert activity(Unit.COMPUTE, word(Unit.COMPUTE, **waiting, busy=1)) == Activity(S.DRAIN, units)
+    # What the next instruction waits for is not why an instruction in hand is where it is.
     assert activity(Unit.COMPUTE, word(Unit.COMPUTE, **waiting, busy=1, active=1)) == Activity(S.ACTIVE)
     full = word(Unit.COMMAND, running=1, word=1, full=0b100)
-    assert activity(Unit.COMMAND, full) == Activity(S.FULL, queues=(Unit.COMPUTE,))
+    assert activity(Unit.COMMAND, full) == Activity(S.FULL, (Unit.COMPUTE,))
 
 
 def test_words_fit_in_what_is_recorded() -> None:
@@ -81,7 +82,7 @@ RUNNING = word(Unit.COMMAND, running=1, word=1)
 FETCHING = word(Unit.COMMAND, running=1)
 BEAT = word(Unit.LOAD_X, busy=1, receiving=1, beat=1, flight=1)
 LAST_BEAT = word(Unit.LOAD_X, busy=1, receiving=1, beat=1)
-WAITS = word(Unit.LOAD_X, waiting=1, queued=1, missing=2)
+WAITS = word(Unit.LOAD_X, waiting=1, queued=1, missing=1 << Unit.COMPUTE - 1)
 
 
 def recording() -> dict[Unit, Changes]:
@@ -96,7 +97,7 @@ def test_lanes_are_cut_to_the_run_and_equal_neighbours_are_one() -> None:
     spans = [(span.start, span.end, span.activity) for span in lanes[Unit.LOAD_X].spans()]
     assert spans == [
         (0, 10, Activity(S.IDLE)), (10, 20, Activity(S.ACTIVE)), (20, 30, Activity(S.IDLE)),
-        (30, 40, Activity(S.WAITING, (1,))),
+        (30, 40, Activity(S.WAITING, (Unit.COMPUTE,))),
     ]  # fmt: skip
     assert [(s.start, s.end) for s in lanes[Unit.COMMAND].spans()] == [(0, 5), (5, 40)]
     assert [(s.start, s.end, s.activity.state) for s in lanes[Unit.VECTOR].spans()] == [(0, 40, S.IDLE)]
@@ -113,19 +114,18 @@ def test_a_recording_without_a_whole_run_is_refused() -> None:
 
 def two_runs(clock_mhz: float) -> Timeline:
     lanes = running_lanes(recording())
-    programs = [Program("forward", 0, 40, {1: "X_FREE of COMPUTE"}), Program("backward_update", 40, 80, {})]
+    programs = [Program("forward", 0, 40), Program("backward_update", 40, 80)]
     phases = [Phase(0, "layer 0 (Linear)", "FP", 0, 38), Phase(0, "layer 0 (Linear)", "WU", 40, 79)]
     twice = {unit: joined(unit, [lane, lane]) for unit, lane in lanes.items()}
     return Timeline(clock_mhz, programs, phases, twice, {"CYCLES": 80})
 
 
-def test_runs_are_joined_and_labels_are_those_of_the_program() -> None:
+def test_runs_are_joined_and_labels_name_units() -> None:
     timeline = two_runs(250.0)
     lane = timeline.lanes[Unit.LOAD_X]
     assert timeline.cycles == 80 and lane.edges.tolist() == [0, 10, 20, 30, 40, 50, 60, 70, 80]
-    assert timeline.totals(Unit.LOAD_X) == {
-        "idle": 40, "active": 20, "waiting: X_FREE of COMPUTE": 10, "waiting: semaphore 1": 10,
-    }  # fmt: skip
+    assert timeline.totals(Unit.LOAD_X) == {"idle": 40, "active": 20, "waiting: COMPUTE": 20}
+    assert timeline.label(Activity(S.DRAIN, (Unit.LOAD_X, Unit.VECTOR))) == "drain, next waits: LOAD_X, VECTOR"
 
 
 @pytest.mark.parametrize("clock_mhz", [250.0, 300.0, 333.33])

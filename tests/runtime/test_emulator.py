@@ -318,8 +318,8 @@ def test_a_second_run_gives_the_same() -> None:
     pair = Pair(sizes, 11)
     program = [
         transfer(Opcode.LOAD_X, 0, 8, target=Target.STREAMING),
-        transfer(Opcode.LOAD_A, 4096, 4, target=Target.STATIONARY, post=1),
-        compute(a_rows=4, init=1, wait=1, **nest("s", 4, [8], v=[1], acc=[1])),
+        transfer(Opcode.LOAD_A, 4096, 4, target=Target.STATIONARY),
+        compute(a_rows=4, init=1, after_load_a=1, **nest("s", 4, [8], v=[1], acc=[1])),
         vector(emit_0=1, relu=1, **nest("n", 6, [8], acc=[1])),
         transfer(Opcode.STORE_0, 0, 8),
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import FORMATS, INSTRUCTION_ALIGNMENT, Instruction, Opcode, Target, assemble
+from eftrain_hdl.isa import AFTER, FORMATS, INSTRUCTION_ALIGNMENT, Instruction, Opcode, Target, assemble
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device
 from eftrain_hdl.runtime.emulator import EmulatorDevice
@@ -207,38 +207,17 @@ def test_order_of_chained_instructions(device: Device) -> None:
     fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, words(4), words(5, chained=1), text="earlier")
 
 
-def test_semaphores(device: Device) -> None:
-    first = load_x(post=0b1001)
-    run(device, [first, load_x(wait=0b1000), compute(wait=0b0001), end()])
-    fails(device, ErrorCode.WATCHDOG, Unit.LOAD_X, first, load_x(wait=0b1000), load_x(wait=0b1000),
-          text="waits for semaphore 3, which no instruction posts any more")
-    device.reset()
-    # What is left of one run is no use to the next.
-    run(device, [first, end()])
-    fails(device, ErrorCode.WATCHDOG, Unit.COMPUTE, compute(wait=1), text="semaphore 0")
-    device.reset()
-    # Hardware may wait for what comes later, as far as the next BARRIER; the emulator refuses that.
-    fails(device, ErrorCode.BAD_FIELD, Unit.COMPUTE, compute(wait=1), load_x(post=1), text="program order: ", index=0)
-    device.reset()
-    for between in (compute(post=1), Instruction(Opcode.BARRIER, {})):
-        fails(device, ErrorCode.WATCHDOG, Unit.COMPUTE, compute(wait=1), between, load_x(post=between.opcode != 32),
-              text="no instruction posts any more", index=0)
-        device.reset()
-    for field in ("wait", "post"):
+def test_what_waits_for_earlier_instructions_is_always_satisfied(device: Device) -> None:
+    everything = dict.fromkeys(AFTER.values(), 1)
+    run(device, [load_x(**everything), load_x(after_load_x=31), compute(**everything), vector(after_compute=2), end()])
+    for name in AFTER.values():
         for opcode in (Opcode.BARRIER, Opcode.END):
-            device.reset()
-            wrong = load_x(), Instruction(opcode, {field: 1})
-            error = fails(device, ErrorCode.BAD_FIELD, Unit.COMMAND, *wrong, text="has semaphores")
+            wrong = load_x(), Instruction(opcode, {name: 1})
+            error = fails(device, ErrorCode.BAD_FIELD, Unit.COMMAND, *wrong, text="waits for all units")
             words = FORMATS[Opcode.LOAD_X].words + 2 * FORMATS[Opcode.END].words
             start = (BASE + MEMORY - 4 * words) // INSTRUCTION_ALIGNMENT * INSTRUCTION_ALIGNMENT
             assert error.address == start + 4 * FORMATS[Opcode.LOAD_X].words
-
-
-def test_semaphore_overflow(device: Device) -> None:
-    post = vector(post=1 << 15)
-    run(device, [post] * 255 + [end()])
-    error = fails(device, ErrorCode.TOKEN_OVERFLOW, Unit.COMMAND, *[post] * 256, text="semaphore 15")
-    assert error.address == 15
+            device.reset()
 
 
 def test_store_queues(device: Device) -> None:

@@ -11,7 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import COMPUTE_BLOCK_QUANTITIES, COMPUTE_LANE_QUANTITIES, SEMAPHORES, Opcode
+from eftrain_hdl.isa import COMPUTE_BLOCK_QUANTITIES, COMPUTE_LANE_QUANTITIES, Opcode
 from eftrain_hdl.rtl.compute.lane_table import lane_nest_layout, stream_address_bits
 from eftrain_hdl.rtl.compute.nest import NestCounter, step_select
 from eftrain_hdl.rtl.compute.row_loader import row_block_layout
@@ -60,7 +60,6 @@ class _Slot(NamedTuple):
     last: Signal
     block: data.View
     nest: data.View
-    post: Signal
     chained: Signal
 
     @classmethod
@@ -72,7 +71,6 @@ class _Slot(NamedTuple):
             last=Signal(name="slot_last"),
             block=Signal(stream_block_layout(config), name="slot_block"),
             nest=Signal(stream_nest_layout(config), name="slot_nest"),
-            post=Signal(SEMAPHORES, name="slot_post"),
             chained=Signal(name="slot_chained"),
         )
 
@@ -124,8 +122,8 @@ class BlockSequencer(wiring.Component):
         To the streamer.
     issuing, finishing : In(1)
         From the streamer.
-    first, last : Out(1), post : Out(16)
-        With ``block_start``: first and last block of its instruction, and the semaphores that the instruction gives.
+    first, last : Out(1)
+        With ``block_start``: first and last block of its instruction.
     idle : Out(1)
         No instruction is held and no block is in preparation.
     bad_field : Out(1)
@@ -153,7 +151,6 @@ class BlockSequencer(wiring.Component):
                 "finishing": In(1),
                 "first": Out(1),
                 "last": Out(1),
-                "post": Out(SEMAPHORES),
                 "idle": Out(1),
                 "bad_field": Out(1),
                 "halt": In(1),
@@ -335,7 +332,7 @@ class BlockSequencer(wiring.Component):
                 *[slot.block[name].eq(upcoming.at[name]) for name in ("v", "row", "col", "acc")],
             ]
             with m.If(upcoming.first):
-                m.d.sync += [slot.post.eq(held.post), slot.chained.eq(held.chained)]
+                m.d.sync += slot.chained.eq(held.chained)
                 m.d.sync += [slot.nest[name].eq(held[name]) for name, _ in stream_nest_layout(config)]
         with m.Elif(self.block_start):
             m.d.sync += slot.valid.eq(0)
@@ -368,4 +365,4 @@ class BlockSequencer(wiring.Component):
         with m.If(self.block_start):
             m.d.sync += nest_ready.eq(0)
         with m.Elif(slot.valid & slot.first & free):
-            m.d.sync += [nest_ready.eq(1), self.nest.eq(slot.nest), self.post.eq(slot.post)]
+            m.d.sync += [nest_ready.eq(1), self.nest.eq(slot.nest)]

@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORES, Opcode
+from eftrain_hdl.isa import Opcode
 from eftrain_hdl.registers import ErrorCode
 from eftrain_hdl.rtl.compute.block_sequencer import BlockSequencer
 from eftrain_hdl.rtl.compute.lane_table import LaneTable
@@ -36,7 +36,7 @@ class ComputeUnit(wiring.Component):
     Members
     -------
     control : Out(UnitControl)
-        Instructions in, semaphores out.
+        Instructions in, ``posted`` out.
     write_x, write_a : In(BufferWrite)
         Beats for the streaming and the stationary buffer; other targets are ignored.
     drain : In(DrainRead)
@@ -106,19 +106,19 @@ class ComputeUnit(wiring.Component):
         return m
 
     def _elaborate_completion(self, m: Module) -> None:
-        """Post an instruction when its last sums are written; until then its accumulator bank is busy."""
+        """An instruction is complete when its last sums are written; until then its accumulator bank is busy."""
         sequencer, streamer = self._sequencer, self._streamer
-        m.submodules.posts = posts = SyncFIFOBuffered(width=SEMAPHORES + len(sequencer.nest.bank), depth=_IN_FLIGHT)
+        m.submodules.ending_banks = ending_banks = SyncFIFOBuffered(width=len(sequencer.nest.bank), depth=_IN_FLIGHT)
         last = Signal()
         with m.If(sequencer.block_start):
             m.d.sync += last.eq(sequencer.last)
         ending = Signal()
         m.d.comb += ending.eq(streamer.finishing & last)
         written = delay(m, ending, self.latency, name="ending", reset_less=False)
-        post, bank = posts.r_data[:SEMAPHORES], posts.r_data[SEMAPHORES:]
+        bank = ending_banks.r_data
         m.d.comb += [
-            posts.w_en.eq(ending), posts.w_data.eq(Cat(sequencer.post, sequencer.nest.bank)), posts.r_en.eq(written),
-            self.control.posted.eq(written), self.control.post.eq(post),
+            ending_banks.w_en.eq(ending), ending_banks.w_data.eq(sequencer.nest.bank), ending_banks.r_en.eq(written),
+            self.control.posted.eq(written),
         ]
         users = []
         opening = Signal()

@@ -80,8 +80,7 @@ class ElementCheck(wiring.Component):
         o = Signal(element_layout(), reset_less=True)
         m.d.comb += self.o.payload.eq(o)
         tags = o.tags
-        same = ("source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate", "sgd",
-                "post")
+        same = ("source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate", "sgd")
         with m.If(move):
             m.d.sync += [
                 self.o.valid.eq(valid),

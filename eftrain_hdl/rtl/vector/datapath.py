@@ -44,8 +44,8 @@ class VectorDatapath(wiring.Component):
         FP32 bits; constant while elements are under way.
     push_0, push_1 : Out(1), o_0, o_1 : Out(beat)
         Results, :attr:`LATENCY` cycles after the element.
-    end : Out(1), post : Out(16)
-        The element was the last one of its instruction, and the semaphores to give.
+    end : Out(1)
+        The element was the last one of its instruction.
     overflow, invalid : Out(1)
         Of any product or sum that an instruction asked for.
     """
@@ -68,7 +68,7 @@ class VectorDatapath(wiring.Component):
         super().__init__({
             "valid": In(1), "i": In(element_layout()), "write": In(BufferWrite(config)), "drained": In(beat),
             "learning_rate": In(32), "weight_decay": In(32), "momentum": In(32),
-            "push_0": Out(1), "push_1": Out(1), "o_0": Out(beat), "o_1": Out(beat), "end": Out(1), "post": Out(16),
+            "push_0": Out(1), "push_1": Out(1), "o_0": Out(beat), "o_1": Out(beat), "end": Out(1),
             "overflow": Out(1), "invalid": Out(1),
         })
 
@@ -138,7 +138,6 @@ class VectorDatapath(wiring.Component):
             update.bypass.eq(wait(maximum.value, at + update.BYPASS_AT - self._RESULT, "value")),
             self.o_0.eq(update.o),
             self.o_1.eq(wait(maximum.position, self.LATENCY - self._RESULT, "position")),
-            self.post.eq(tag("post", self.LATENCY)),
         ]
         for port, name in ((self.push_0, "emit_0"), (self.push_1, "emit_1"), (self.end, "end")):
             # Control, unlike data, must not come out after a reset.

@@ -23,7 +23,7 @@ def quantities_layout() -> data.StructLayout:
 
 def settings_layout() -> data.StructLayout:
     """The fields of a VECTOR instruction that stay the same for all its elements, by their names there."""
-    return data.StructLayout(dict.fromkeys(_SETTINGS, 1) | {"bank": 2} | dict.fromkeys((*_LIMITS, "post"), 16))
+    return data.StructLayout(dict.fromkeys(_SETTINGS, 1) | {"bank": 2} | dict.fromkeys(_LIMITS, 16))
 
 
 def position_layout() -> data.StructLayout:
@@ -53,13 +53,12 @@ def tags_layout() -> data.StructLayout:
     emit_0, emit_1 : the element ends with a word on output 0 / 1
     end : last element of the instruction
     index : pooling index
-    post : semaphores to give after ``end``
     """
     flags = (
         "source", "mask_a", "match_a", "add_a", "scale_a", "add_b", "scale_b", "relu", "reduce", "gate", "sgd",
         "clear", "compete", "first", "emit_0", "emit_1", "end",
     )
-    return data.StructLayout(dict.fromkeys(flags, 1) | {"index": 16, "post": 16})
+    return data.StructLayout(dict.fromkeys(flags, 1) | {"index": 16})
 
 
 def element_layout() -> data.StructLayout:

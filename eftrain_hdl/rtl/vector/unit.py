@@ -138,7 +138,7 @@ class VectorUnit(wiring.Component):
         m.d.sync += control.error.eq(fail)
 
         running = Signal(range(self.LATENCY))
-        m.d.comb += [control.posted.eq(datapath.end & ~control.halt), control.post.eq(datapath.post)]
+        m.d.comb += control.posted.eq(datapath.end & ~control.halt)
         m.d.sync += running.eq(running + (control.instruction.valid & control.instruction.ready) - control.posted)
         m.d.comb += control.busy.eq(
             (control.instruction.valid | running.any() | ~empty_0 | ~empty_1) & ~control.halt

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eftrain_hdl.checks import check_kind, integer
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode
+from eftrain_hdl.isa import AFTER, Instruction, Opcode
 from eftrain_hdl.numerics import Flags
 from eftrain_hdl.registers import ErrorCode, Unit
 from eftrain_hdl.runtime.device import Device, RunResult
@@ -72,7 +72,6 @@ class EmulatorDevice(Device):
             self.state = State(config, memory_bytes, window_base)
         except MemoryError as error:
             raise ValueError(f"memory_bytes={memory_bytes}: more than this computer has ({error})") from None
-        self._semaphores = [0] * SEMAPHORES
         self._programs: OrderedDict[tuple[int, bytes], Program] = OrderedDict()
 
     def write(self, address: int, array: np.ndarray) -> None:
@@ -100,19 +99,13 @@ class EmulatorDevice(Device):
     def _run(self, program_address: int, program_bytes: int) -> RunResult:
         self.state.counters.clear()
         self.state.forget_words()
-        self._semaphores = [0] * SEMAPHORES
         index, unit, deadline = 0, Unit.COMMAND, time.monotonic() + self.timeout
         try:
             program = self._fetch(program_address, program_bytes)
             for instruction, key in zip(program.instructions, program.keys, strict=True):
                 unit = Unit(instruction.format.unit)
-                if unit is not Unit.COMMAND:
-                    self._take(program, index)
                 with np.errstate(all="ignore"):  # the arithmetic reports through its own flags
                     self._execute(program, index, key)
-                if (given := self._give(instruction)) is not None:
-                    unit = Unit.COMMAND
-                    raise given
                 index += 1
                 if time.monotonic() > deadline:
                     detail = f"{instruction.opcode.name} was instruction {index - 1}"
@@ -147,33 +140,11 @@ class EmulatorDevice(Device):
             self._programs.popitem(last=False)
         return program
 
-    def _take(self, program: Program, index: int) -> None:
-        instruction = program.instructions[index]
-        mask = instruction["wait"]
-        for k in range(mask.bit_length()):
-            if mask >> k & 1:
-                if self._semaphores[k] == 0:
-                    what = f"{instruction.opcode.name} waits for semaphore {k}, which"
-                    if any(one["post"] >> k & 1 for one in program.beside(index)):
-                        raise Fault(ErrorCode.BAD_FIELD, f"program order: {what} only a later instruction posts")
-                    raise Fault(ErrorCode.WATCHDOG, f"{what} no instruction posts any more")
-                self._semaphores[k] -= 1
-
-    def _give(self, instruction: Instruction) -> Fault | None:
-        """Post; what is wrong is the command processor's error, not the unit's."""
-        mask = instruction["post"]
-        for k in range(mask.bit_length()):
-            if mask >> k & 1:
-                if self._semaphores[k] == SEMAPHORE_MAX:
-                    return Fault(ErrorCode.TOKEN_OVERFLOW, f"semaphore {k} would exceed {SEMAPHORE_MAX}", k)
-                self._semaphores[k] += 1
-        return None
-
     def _execute(self, program: Program, index: int, key: bytes) -> None:
         instruction = program.instructions[index]
         if instruction.opcode in (Opcode.BARRIER, Opcode.END):
-            if instruction["wait"] or instruction["post"]:
-                text = f"{instruction.opcode.name} has semaphores"
+            if any(instruction[name] for name in AFTER.values()):
+                text = f"{instruction.opcode.name} waits for all units, and has no fields for them"
                 raise Fault(ErrorCode.BAD_FIELD, text, program.addresses[index])
             for number, queue in enumerate(self.state.queues):
                 if queue:

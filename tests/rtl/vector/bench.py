@@ -11,6 +11,7 @@ import numpy as np
 
 from eftrain_hdl.config import Config
 from eftrain_hdl.isa import (
+    AFTER,
     NO_INDEX,
     VECTOR_LEVELS,
     VECTOR_QUANTITIES,
@@ -48,7 +49,6 @@ class Seen:
     out: tuple[list[bytes], list[bytes]] = field(default_factory=lambda: ([], []))
     out_cycles: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
     drain_cycles: list[int] = field(default_factory=list)
-    posts: list[int] = field(default_factory=list)
     post_cycles: list[int] = field(default_factory=list)
     overflow: bool = False
     invalid: bool = False
@@ -149,7 +149,6 @@ class Bench:
                     seen.out_cycles[k].append(cycle)
                     held[k] = None
             if unit["control__posted"]:
-                seen.posts.append(unit["control__post"])
                 seen.post_cycles.append(cycle)
             seen.overflow |= bool(unit["overflow"])
             seen.invalid |= bool(unit["invalid"])
@@ -172,6 +171,8 @@ def payload(instruction: Instruction) -> int:
     value = at = 0
     words = instruction.encode()
     for item in instruction.format.fields:
+        if item.name in AFTER.values():
+            continue
         word, bit = instruction.format.places[item.name]
         value |= (words[word] >> bit & ((1 << item.bits) - 1)) << at
         at += item.bits
@@ -254,5 +255,4 @@ def random_instruction(rng: Random, config: Config, *, elements: int = 150, wild
     if rng.random() < 0.1:
         strides["index"] = [rng.randint(-4000, 4000) for _ in counts]
     limits = {f"{name}_limit": rng.choice([13, 13, rng.randint(4, 13), 0xFFFF]) for name in ("row", "col", "y", "x")}
-    post = rng.getrandbits(16)
-    return vector(counts, strides, **flags, **bases, **limits, post=post, wait=rng.getrandbits(16))
+    return vector(counts, strides, **flags, **bases, **limits)

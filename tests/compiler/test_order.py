@@ -1,4 +1,4 @@
-"""Semaphores alone must order the units: any order of instructions that they allow gives the same bits."""
+"""What instructions wait for must order the units: any order that it allows gives the same bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from golden_check import samples, trainer
 from networks import NETWORKS
 
 from eftrain_hdl.config import Config
-from eftrain_hdl.isa import SEMAPHORE_MAX, SEMAPHORES, Instruction, Opcode, Unit, disassemble
+from eftrain_hdl.isa import AFTER, Instruction, Opcode, Unit, disassemble
 from eftrain_hdl.runtime.device import RunResult
 from eftrain_hdl.runtime.emulator import EmulatorDevice
 
@@ -30,27 +30,25 @@ class Shuffled:
         self.random = random.Random(seed)
 
     def run(self, words: np.ndarray, execute) -> None:  # type: ignore[no-untyped-def]
-        waiting: dict[Unit, deque[Instruction]] = {unit: deque() for unit in Unit}
-        semaphores = [0] * SEMAPHORES
+        waiting: dict[Unit, deque[tuple[Instruction, list[tuple[Unit, int]]]]] = {unit: deque() for unit in Unit}
+        dispatched, completed = dict.fromkeys(Unit, 0), dict.fromkeys(Unit, 0)
         for instruction in disassemble(words):
             if instruction.opcode not in (Opcode.BARRIER, Opcode.END):
-                waiting[instruction.format.unit].append(instruction)
+                wanted = [(unit, dispatched[unit] - instruction[name] + 1)
+                          for unit, name in AFTER.items() if instruction[name]]  # fmt: skip
+                waiting[instruction.format.unit].append((instruction, wanted))
+                dispatched[instruction.format.unit] += 1
                 continue
             while any(waiting.values()):
                 ready = [
                     unit for unit, queue in waiting.items()
-                    if queue and all(semaphores[k] for k in range(SEMAPHORES) if queue[0]["wait"] >> k & 1)
-                    and self._has_data(queue[0])
+                    if queue and all(completed[other] >= count for other, count in queue[0][1])
+                    and self._has_data(queue[0][0])
                 ]  # fmt: skip
                 assert ready, "deadlock"
-                chosen = waiting[self.random.choice(ready)].popleft()
-                for k in range(SEMAPHORES):
-                    semaphores[k] -= chosen["wait"] >> k & 1
-                execute(chosen)
-                for k in range(SEMAPHORES):
-                    semaphores[k] += chosen["post"] >> k & 1
-                    assert semaphores[k] <= SEMAPHORE_MAX
-            assert not any(semaphores), "a phase must leave all semaphores at zero"
+                unit = self.random.choice(ready)
+                execute(waiting[unit].popleft()[0])
+                completed[unit] += 1
 
     def _has_data(self, instruction: Instruction) -> bool:
         if instruction.opcode not in (Opcode.STORE_0, Opcode.STORE_1):

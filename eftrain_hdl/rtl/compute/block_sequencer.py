@@ -66,8 +66,8 @@ class _Slot(NamedTuple):
     def registers(cls, config: Config) -> _Slot:
         """All of them for ``config``."""
         return cls(
-            valid=Signal(),
-            first=Signal(),
+            valid=Signal(name="slot_valid"),
+            first=Signal(name="slot_first"),
             last=Signal(name="slot_last"),
             block=Signal(stream_block_layout(config), name="slot_block"),
             nest=Signal(stream_nest_layout(config), name="slot_nest"),
